@@ -1,0 +1,238 @@
+// The Gatun shim: a C ABI over the parts of llama.cpp that are C++, that can throw, or that llama.h does not export.
+//
+// Conventions
+//   - Every function is `noexcept` in effect: C++ exceptions are caught here and become a status and a message.
+//   - `err`, `err_cap`: the caller's buffer for a UTF-8, NUL-terminated message, cut on a character border when it is
+//     too long. It may be NULL with capacity 0. On GATUN_OK it holds an empty string.
+//   - Error-level log lines that llama.cpp wrote on the calling thread during the call are appended to the message.
+//   - An `out` string is malloc'ed by the shim and freed by the caller with gatun_free; it is NULL on failure.
+//   - Sizes are in bytes unless the name says otherwise. Text is UTF-8. Pointers may not be NULL unless the comment says so.
+//   - Structs of llama.h are passed by pointer, never by value.
+//   - Thread: a function that takes a context, a sampler or a pair of thread pools must not run concurrently with
+//     another call on the same object. Everything else is safe from any thread.
+#ifndef GATUN_SHIM_H
+#define GATUN_SHIM_H
+
+#include "ggml-backend.h"
+#include "llama.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#    if defined(GATUN_SHIM_BUILD)
+#        define GATUN_API __declspec(dllexport)
+#    else
+#        define GATUN_API __declspec(dllimport)
+#    endif
+#else
+#    define GATUN_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Raised whenever a declaration in this file changes its meaning or its layout.
+#define GATUN_SHIM_ABI 1
+
+// Status codes. llama_decode's and llama_encode's own codes (0, 1, 2, -1, -2, -3) are passed through unchanged.
+#define GATUN_OK 0
+#define GATUN_EXCEPTION (-1000)       // a C++ exception was caught; its text is in `err`
+#define GATUN_FAILED (-1001)          // the llama.cpp call returned NULL, false or 0; the log lines are in `err`
+#define GATUN_OUT_OF_MEMORY (-1002)   // std::bad_alloc
+#define GATUN_INVALID_ARGUMENT (-1003) // refused by the shim before the call
+#define GATUN_CANCELLED (-1004)       // a callback asked to stop
+
+// Returns GATUN_SHIM_ABI of the loaded library.
+GATUN_API int32_t gatun_shim_abi(void);
+
+// Returns the git tree id of the llama.cpp sources this library was built from (40 hexadecimal digits). Static storage.
+GATUN_API const char * gatun_llama_tree(void);
+
+// Frees a string or buffer that a shim function returned through an `out` parameter. NULL is allowed.
+GATUN_API void gatun_free(void * ptr);
+
+// ---- log ------------------------------------------------------------------------------------------------------------
+// Lines written by llama.cpp and ggml on any thread are joined (continuation pieces appended to the line before them on
+// the same thread) and kept in a bounded queue of 4,096 lines; when it is full the oldest are dropped and counted.
+
+// Installs the capture as llama.cpp's and ggml's logger and sets the lowest level that is kept.
+// Levels are ggml_log_level's: 1 debug, 2 info, 3 warn, 4 error. Idempotent.
+GATUN_API void gatun_log_install(int32_t min_level);
+
+// Returns the number of lines waiting in the queue. Cheap: one relaxed atomic load.
+GATUN_API int32_t gatun_log_pending(void);
+
+// Moves the oldest complete line into `buf` (NUL-terminated, without its line break, cut on a character border when it
+// is longer than cap - 1 bytes), its level into *level, and returns its length in bytes; -1 when no line waits.
+GATUN_API int32_t gatun_log_next(int32_t * level, char * buf, size_t cap);
+
+// Returns how many lines were dropped since the last call.
+GATUN_API int64_t gatun_log_dropped(void);
+
+// Writes one line through the installed logger (for tests).
+GATUN_API void gatun_log_emit(int32_t level, const char * text);
+
+// ---- interruption ---------------------------------------------------------------------------------------------------
+// A caller-owned cell that stops a running computation without an upcall. Written by any thread, read by the compute
+// threads between graph nodes.
+struct gatun_interrupt {
+    int32_t cancelled;   // non-zero: stop. Plain int32 accessed atomically.
+    int32_t reserved;    // must be 0
+    int64_t deadline_us; // stop once llama_time_us() has reached this value; 0: no deadline
+};
+
+// Makes `cell` the abort callback of the context (llama_set_abort_callback). NULL removes it. The cell must outlive the
+// context or its removal. With a cell that is set, gatun_decode returns 2.
+GATUN_API void gatun_interrupt_attach(struct llama_context * ctx, struct gatun_interrupt * cell);
+
+// ---- back ends ------------------------------------------------------------------------------------------------------
+// Loads one back-end module by absolute path (ggml_backend_load). *out is the registry entry.
+GATUN_API int32_t gatun_backend_load(const char * path, ggml_backend_reg_t * out, char * err, size_t err_cap);
+
+// Asks a CPU back-end module how well it suits this machine without registering it: its score, 0 when this machine
+// cannot run it. GATUN_FAILED when the module has no score function.
+GATUN_API int32_t gatun_backend_score(const char * path, int32_t * out, char * err, size_t err_cap);
+
+// ---- model ----------------------------------------------------------------------------------------------------------
+GATUN_API void gatun_model_default_params(struct llama_model_params * out);
+GATUN_API void gatun_context_default_params(struct llama_context_params * out);
+
+// Loads a model from one file (n_paths == 1; numbered splits beside it are found by name) or from its splits in order.
+// GATUN_CANCELLED when the progress callback returned false.
+GATUN_API int32_t gatun_model_load(const char * const * paths, size_t n_paths, const struct llama_model_params * params,
+                                   struct llama_model ** out, char * err, size_t err_cap);
+
+// Loads a LoRA adapter for the model (llama_adapter_lora_init). Freed with llama_adapter_lora_free or with the model.
+GATUN_API int32_t gatun_adapter_lora_load(struct llama_model * model, const char * path,
+                                          struct llama_adapter_lora ** out, char * err, size_t err_cap);
+
+// llama_model_quantize.
+GATUN_API int32_t gatun_model_quantize(const char * path_in, const char * path_out,
+                                       const llama_model_quantize_params * params, char * err, size_t err_cap);
+
+// ---- context --------------------------------------------------------------------------------------------------------
+// llama_init_from_model. Also restores what that call changes in the model (nothing else may observe it).
+GATUN_API int32_t gatun_context_new(struct llama_model * model, const struct llama_context_params * params,
+                                    struct llama_context ** out, char * err, size_t err_cap);
+
+// Creates persistent thread pools of the CPU back end (one for generation, one for batches; the same one when the
+// counts are equal) and attaches them to the context. *out is NULL and the status GATUN_OK when no CPU device offers
+// thread pools. `poll`: 0 (sleep) to 100 (spin), ggml's default is 50.
+GATUN_API int32_t gatun_threadpools_attach(struct llama_context * ctx, int32_t n_threads, int32_t n_threads_batch,
+                                           uint32_t poll, void ** out, char * err, size_t err_cap);
+
+// Frees what gatun_threadpools_attach returned. Call it after llama_free of the context. NULL is allowed.
+GATUN_API void gatun_threadpools_free(void * pools);
+
+// llama_decode and llama_encode; their own code, or GATUN_EXCEPTION / GATUN_OUT_OF_MEMORY.
+GATUN_API int32_t gatun_decode(struct llama_context * ctx, const struct llama_batch * batch, char * err, size_t err_cap);
+GATUN_API int32_t gatun_encode(struct llama_context * ctx, const struct llama_batch * batch, char * err, size_t err_cap);
+
+// Memory by buffer type of a context and its model, in bytes.
+struct gatun_memory_entry {
+    char    device[64];      // the device's name, e.g. "CPU", "CUDA0"; the buffer type's name when it has no device
+    char    buffer_type[64]; // e.g. "CPU", "CUDA0", "CPU_REPACK"
+    int32_t is_host;
+    int32_t reserved;
+    int64_t model_bytes;
+    int64_t context_bytes;
+    int64_t compute_bytes;
+};
+
+// Fills up to `cap` entries and sets *count to the number there are.
+GATUN_API int32_t gatun_memory_breakdown(const struct llama_context * ctx, struct gatun_memory_entry * entries,
+                                         size_t cap, size_t * count, char * err, size_t err_cap);
+
+// llama_state_seq_get_size_ext, llama_state_seq_get_data_ext, llama_state_seq_set_data_ext. *written / *read: bytes.
+GATUN_API int32_t gatun_state_seq_size(struct llama_context * ctx, llama_seq_id seq, uint32_t flags, size_t * out,
+                                       char * err, size_t err_cap);
+GATUN_API int32_t gatun_state_seq_get(struct llama_context * ctx, uint8_t * dst, size_t size, llama_seq_id seq,
+                                      uint32_t flags, size_t * written, char * err, size_t err_cap);
+GATUN_API int32_t gatun_state_seq_set(struct llama_context * ctx, const uint8_t * src, size_t size, llama_seq_id seq,
+                                      uint32_t flags, size_t * read, char * err, size_t err_cap);
+
+// llama_set_adapters_lora and llama_set_adapter_cvec (data NULL clears the control vector).
+GATUN_API int32_t gatun_set_adapters_lora(struct llama_context * ctx, struct llama_adapter_lora ** adapters, size_t n,
+                                          const float * scales, char * err, size_t err_cap);
+GATUN_API int32_t gatun_set_adapter_cvec(struct llama_context * ctx, const float * data, size_t n_floats,
+                                         int32_t n_embd, int32_t il_start, int32_t il_end, char * err, size_t err_cap);
+
+// ---- vocabulary -----------------------------------------------------------------------------------------------------
+// llama_tokenize. Writes up to `cap` ids and sets *count to the number needed; GATUN_OK even when cap is too small
+// (nothing useful is then in `out`): call again with *count.
+GATUN_API int32_t gatun_tokenize(const struct llama_vocab * vocab, const char * text, int32_t text_bytes,
+                                 llama_token * out, int32_t cap, bool add_special, bool parse_special, int32_t * count,
+                                 char * err, size_t err_cap);
+
+// llama_token_to_piece with lstrip 0. Same protocol; *count is in bytes, no NUL is written.
+GATUN_API int32_t gatun_token_to_piece(const struct llama_vocab * vocab, llama_token token, char * out, int32_t cap,
+                                       bool special, int32_t * count, char * err, size_t err_cap);
+
+// llama_detokenize. Same protocol; *count is in bytes, no NUL is written.
+GATUN_API int32_t gatun_detokenize(const struct llama_vocab * vocab, const llama_token * tokens, int32_t n_tokens,
+                                   char * out, int32_t cap, bool remove_special, bool unparse_special, int32_t * count,
+                                   char * err, size_t err_cap);
+
+// ---- sampling -------------------------------------------------------------------------------------------------------
+// llama_sampler_init_grammar; GATUN_FAILED with the parser's messages when the grammar does not parse.
+GATUN_API int32_t gatun_sampler_init_grammar(const struct llama_vocab * vocab, const char * grammar, const char * root,
+                                             struct llama_sampler ** out, char * err, size_t err_cap);
+
+// llama_sampler_init_grammar_lazy_patterns.
+GATUN_API int32_t gatun_sampler_init_grammar_lazy(const struct llama_vocab * vocab, const char * grammar,
+                                                  const char * root, const char ** patterns, size_t n_patterns,
+                                                  const llama_token * tokens, size_t n_tokens,
+                                                  struct llama_sampler ** out, char * err, size_t err_cap);
+
+// llama_sampler_init_dry (its sequence breakers are tokenized and can throw).
+GATUN_API int32_t gatun_sampler_init_dry(const struct llama_vocab * vocab, float multiplier, float base,
+                                         int32_t allowed_length, int32_t penalty_last_n, const char ** breakers,
+                                         size_t n_breakers, struct llama_sampler ** out, char * err, size_t err_cap);
+
+// llama_sampler_sample on the idx-th output: applies the chain, accepts the token and writes it to *out.
+// GATUN_FAILED when the context has no output idx or the chain selected no token.
+GATUN_API int32_t gatun_sampler_sample(struct llama_sampler * chain, struct llama_context * ctx, int32_t idx,
+                                       llama_token * out, char * err, size_t err_cap);
+
+// llama_sampler_apply on a caller-owned candidate array, and llama_sampler_accept.
+GATUN_API int32_t gatun_sampler_apply(struct llama_sampler * chain, llama_token_data_array * candidates, char * err,
+                                      size_t err_cap);
+GATUN_API int32_t gatun_sampler_accept(struct llama_sampler * chain, llama_token token, char * err, size_t err_cap);
+
+// llama_sampler_chain_init without a struct by value.
+GATUN_API struct llama_sampler * gatun_sampler_chain_new(bool no_perf);
+
+// log(sum(exp(logits))) over n floats, computed in double after subtracting the maximum: log-probability of token t is
+// logits[t] - the result.
+GATUN_API double gatun_logsumexp(const float * logits, int32_t n);
+
+// Writes the k largest logits' token ids, largest first (ties: the lower id first). k <= n.
+GATUN_API void gatun_top_k(const float * logits, int32_t n, int32_t k, llama_token * out);
+
+// ---- chat -----------------------------------------------------------------------------------------------------------
+// Renders messages with the model's Jinja chat template (or `template_src`, when it is not NULL).
+//   request: JSON {"messages":[OpenAI messages], "tools":[OpenAI tools]?, "tool_choice":"auto"|"required"|"none"?,
+//                  "add_generation_prompt":bool?, "enable_thinking":bool?, "parallel_tool_calls":bool?,
+//                  "json_schema":string?, "kwargs":{string:string}?}
+//   *out: JSON {"prompt":string,"format":string,"grammar":string,"grammar_lazy":bool,
+//               "grammar_triggers":[{"type":int,"value":string,"token":int}],"preserved_tokens":[string],
+//               "additional_stops":[string],"generation_prompt":string,"thinking_start":string,"thinking_ends":[string],
+//               "parser":string}
+// The prompt holds no BOS text that the tokenizer would add again.
+GATUN_API int32_t gatun_chat_render(const struct llama_model * model, const char * template_src, const char * request,
+                                    char ** out, char * err, size_t err_cap);
+
+// Checks that a template parses. GATUN_OK or GATUN_FAILED with the reason.
+GATUN_API int32_t gatun_chat_template_check(const char * template_src, char * err, size_t err_cap);
+
+// JSON schema to GBNF (json_schema_to_grammar). *out: the grammar, root symbol "root".
+GATUN_API int32_t gatun_json_schema_to_grammar(const char * schema, char ** out, char * err, size_t err_cap);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif // GATUN_SHIM_H
