@@ -1,0 +1,5 @@
+/** Devices in, placement out. */
+@NullMarked
+package dev.gatun.offload;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,5 @@
+/** Position scaling as values. */
+@NullMarked
+package dev.gatun.rope;
+
+import org.jspecify.annotations.NullMarked;
