@@ -1,0 +1,10 @@
+// Everything the bindings are generated from, in one translation unit.
+#include "llama.h"
+#include "ggml.h"
+#include "ggml-alloc.h"
+#include "ggml-backend.h"
+#include "ggml-cpu.h"
+#include "ggml-rpc.h"
+#include "gguf.h"
+#include "mtmd.h"
+#include "gatun_shim.h"
