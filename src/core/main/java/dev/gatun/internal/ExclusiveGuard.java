@@ -43,9 +43,7 @@ public final class ExclusiveGuard {
     if (closed) {
       throw closedException();
     }
-    if (lock.isHeldByCurrentThread()) {
-      throw reentered("used");
-    }
+    requireOutside("used");
     if (!lock.tryLock()) {
       if (closed) {
         throw closedException();
@@ -70,15 +68,25 @@ public final class ExclusiveGuard {
    * @throws IllegalStateException if this thread is inside already, in a callback of the running call
    */
   public boolean enterWaiting() {
-    if (lock.isHeldByCurrentThread()) {
-      throw reentered("closed");
-    }
+    requireOutside("closed");
     lock.lock();
     if (closed) {
       lock.unlock();
       return false;
     }
     return true;
+  }
+
+  /**
+   * Refuses a thread that is inside.
+   *
+   * @param what what must not be done there, such as {@code closed}
+   * @throws IllegalStateException if this thread is inside, in a callback of the running call
+   */
+  public void requireOutside(String what) {
+    if (lock.isHeldByCurrentThread()) {
+      throw reentered(what);
+    }
   }
 
   /** Ends a call. */
@@ -99,9 +107,7 @@ public final class ExclusiveGuard {
    * @throws IllegalStateException if this thread is inside, in a callback of the running call; nothing is closed
    */
   public boolean close(Runnable stop) {
-    if (lock.isHeldByCurrentThread()) {
-      throw reentered("closed");
-    }
+    requireOutside("closed");
     synchronized (this) {
       if (closed) {
         return false;

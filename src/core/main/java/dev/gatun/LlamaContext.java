@@ -1,0 +1,255 @@
+package dev.gatun;
+
+import dev.gatun.error.ContextCreateException;
+import dev.gatun.error.UnsupportedOperationForModelException;
+import dev.gatun.internal.ContextParameters;
+import dev.gatun.internal.NativeAdapters;
+import dev.gatun.internal.NativeContext;
+import dev.gatun.internal.NativeMemory;
+import dev.gatun.internal.RopeParameters;
+import java.util.ArrayList;
+import java.util.BitSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * KV cells and compute buffers for one or more sequences over one model.
+ *
+ * <p>Thread: one at a time drives a context and its sessions; it need not always be the same one. A second thread that
+ * comes while a call runs gets a {@link WrongThreadException} at once; it never waits and never corrupts anything. {@link
+ * #close()}, {@link Generation#cancel()} and {@link Cancellation#cancel()} are for any thread.
+ *
+ * <p>Lifetime: it keeps the model's weights alive. Closing it stops a running decode, waits for it and closes its
+ * sessions.
+ */
+@ThreadConfined("one driving thread at a time")
+public final class LlamaContext implements AutoCloseable {
+  private final LlamaModel model;
+  private final ContextOptions options;
+  private final NativeContext context;
+  private final BitSet freeSequences = new BitSet();
+  private final List<LlamaSession> sessions = new ArrayList<>();
+  private Map<LoraAdapter, Float> loras = Map.of();
+  private long decodes;
+
+  LlamaContext(LlamaModel model, ContextOptions options) {
+    this.model = model;
+    this.options = options;
+    if (model.metadata().isVocabularyOnly() || model.options().vocabularyOnly()) {
+      throw new ContextCreateException(
+          "the model was loaded without weights; load it without withVocabularyOnly");
+    }
+    if (model.hasEncoder()) {
+      throw new UnsupportedOperationForModelException(
+          "encoder-decoder models such as %s are not supported; use a decoder-only model"
+              .formatted(model.description()));
+    }
+    int contextTokens = options.contextTokens().orElse(Math.max(2, model.trainedContextTokens()));
+    KvBytes.requireRoom(model, options, contextTokens);
+    this.context =
+        new NativeContext(
+            model.nativeModel(),
+            new ContextParameters(
+                contextTokens,
+                options.batchTokens(),
+                Math.min(options.microBatchTokens(), options.batchTokens()),
+                options.maxSequences(),
+                options.threads(),
+                options.batchThreads(),
+                options.polling(),
+                options.keyType().ggmlType(),
+                options.valueType().ggmlType(),
+                options.flashAttention().nativeValue(),
+                RopeParameters.of(
+                    options.ropeScaling(),
+                    model.trainedContextTokens(),
+                    model.metadata().rope().yarnBetaFast().orElse(Double.NaN),
+                    model.metadata().rope().yarnBetaSlow().orElse(Double.NaN)),
+                options.unifiedKv(),
+                options.offloadKv(),
+                options.fullSlidingWindow()),
+            "the context of " + model.file().path().getFileName());
+    freeSequences.set(0, options.maxSequences());
+  }
+
+  /**
+   * Begins an empty sequence.
+   *
+   * @throws IllegalStateException if {@link ContextOptions#maxSequences()} sessions are open
+   * @throws UnsupportedOperationForModelException if the model keeps no memory of a sequence, as embedding models
+   */
+  public LlamaSession newSession() {
+    context.guard().enter();
+    try {
+      return openSession();
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  LlamaSession openSession() {
+    if (!context.hasMemory()) {
+      throw new UnsupportedOperationForModelException(
+          "%s keeps no memory of a sequence, so it cannot generate text; it is an embedding model"
+              .formatted(model.description()));
+    }
+    int sequence = freeSequences.nextSetBit(0);
+    if (sequence < 0) {
+      throw new IllegalStateException(
+          "all %d sequences of the context are in use; close a session or raise maxSequences"
+              .formatted(options.maxSequences()));
+    }
+    freeSequences.clear(sequence);
+    LlamaSession session = new LlamaSession(this, context, sequence);
+    sessions.add(session);
+    return session;
+  }
+
+  /** Gives a sequence back. Called inside the guard. */
+  void closed(LlamaSession session, int sequence) {
+    sessions.remove(session);
+    freeSequences.set(sequence);
+  }
+
+  /** Returns the model. */
+  public LlamaModel model() {
+    return model;
+  }
+
+  /** Returns the options it was made with. */
+  public ContextOptions options() {
+    return options;
+  }
+
+  /** Returns the tokens that all sequences together can hold; the native side may round up. */
+  public int contextTokens() {
+    return context.contextTokens();
+  }
+
+  /** Returns the tokens that one sequence can hold. */
+  public int sequenceTokens() {
+    return context.sequenceTokens();
+  }
+
+  /** Returns what the context and its model take on each device, as the native side reports it. */
+  public List<MemoryUse> memory() {
+    context.guard().enter();
+    try {
+      return NativeMemory.breakdown(context).stream()
+          .map(
+              e ->
+                  new MemoryUse(
+                      e.device(),
+                      e.bufferType(),
+                      e.onHost(),
+                      e.modelBytes(),
+                      e.contextBytes(),
+                      e.computeBytes()))
+          .toList();
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  /**
+   * Applies LoRA adapters, in place of those applied before.
+   *
+   * @param adapters adapters of this context's model, with their scales; empty removes all
+   * @throws IllegalArgumentException if an adapter belongs to another model
+   */
+  public void setLoras(Map<LoraAdapter, Float> adapters) {
+    Map<LoraAdapter, Float> next = new LinkedHashMap<>(adapters);
+    for (LoraAdapter adapter : next.keySet()) {
+      if (adapter.model() != context.model()) {
+        throw new IllegalArgumentException(
+            "the LoRA adapter %s was loaded for another model".formatted(adapter.file()));
+      }
+    }
+    context.guard().enter();
+    try {
+      next.keySet().forEach(LoraAdapter::use);
+      try {
+        NativeAdapters.setLoras(
+            context,
+            next.keySet().stream().map(LoraAdapter::handle).toList(),
+            next.values().stream().toList());
+      } catch (RuntimeException | Error e) {
+        next.keySet().forEach(LoraAdapter::unuse);
+        throw e;
+      }
+      loras.keySet().forEach(LoraAdapter::unuse);
+      loras = next;
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  /**
+   * Applies a control vector, in place of the one applied before.
+   *
+   * @throws IllegalArgumentException if its width is not the model's
+   */
+  public void setControlVector(ControlVector vector) {
+    if (vector.directions()[0].length != model.embeddingLength()) {
+      throw new IllegalArgumentException(
+          "the control vector is %d wide and the model %d"
+              .formatted(vector.directions()[0].length, model.embeddingLength()));
+    }
+    context.guard().enter();
+    try {
+      NativeAdapters.setControlVector(
+          context, vector.directions(), vector.firstLayer(), vector.lastLayer());
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  /** Removes the control vector. */
+  public void clearControlVector() {
+    context.guard().enter();
+    try {
+      NativeAdapters.clearControlVector(context);
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  /** Counts the decodes, so that a session knows whether the logits are still its own. */
+  long decodes() {
+    return decodes;
+  }
+
+  int decode(int count) {
+    decodes++;
+    return context.decode(count);
+  }
+
+  /** Tells whether {@link #close()} was called. */
+  public boolean isClosed() {
+    return context.guard().isClosed();
+  }
+
+  /**
+   * Stops the running call, waits for it, closes the sessions and frees everything. Idempotent; from any thread.
+   *
+   * @throws IllegalStateException if it is called from inside a callback of this context
+   */
+  @Override
+  public void close() {
+    if (context.close()) {
+      // Nobody can be inside any more: the sessions only let go of what they hold.
+      for (LlamaSession session : List.copyOf(sessions)) {
+        session.contextClosed();
+      }
+      sessions.clear();
+      loras.keySet().forEach(LoraAdapter::unuse);
+      loras = Map.of();
+    }
+  }
+
+  @Override
+  public String toString() {
+    return "LlamaContext[" + model + ", " + contextTokens() + " tokens]";
+  }
+}

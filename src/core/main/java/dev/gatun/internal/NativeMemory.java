@@ -1,0 +1,93 @@
+package dev.gatun.internal;
+
+import static dev.gatun.bindings.generated.gatun_shim_h.gatun_memory_breakdown;
+import static dev.gatun.bindings.generated.llama_h.llama_memory_seq_cp;
+import static dev.gatun.bindings.generated.llama_h.llama_memory_seq_pos_min;
+import static dev.gatun.bindings.generated.llama_h.llama_memory_seq_rm;
+
+import dev.gatun.bindings.generated.gatun_memory_entry;
+import dev.gatun.error.LlamaException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.List;
+
+/** The memory of a context: its cells and its bytes. Every method is called inside the context's guard. */
+public final class NativeMemory {
+  private static final int MAX_ENTRIES = 256;
+  private static final int ALL = -1;
+
+  private NativeMemory() {}
+
+  /**
+   * Bytes on one device.
+   *
+   * @param device device name
+   * @param bufferType buffer type name
+   * @param onHost whether it is host memory
+   * @param modelBytes weights
+   * @param contextBytes KV cells and states
+   * @param computeBytes compute buffers
+   */
+  public record Entry(
+      String device,
+      String bufferType,
+      boolean onHost,
+      long modelBytes,
+      long contextBytes,
+      long computeBytes) {}
+
+  /** Returns the bytes by device, as {@code llama_get_memory_breakdown} reports them. */
+  public static List<Entry> breakdown(NativeContext context) {
+    try (Arena call = Arena.ofConfined()) {
+      MemorySegment entries =
+          call.allocate(gatun_memory_entry.BYTES * MAX_ENTRIES, gatun_memory_entry.ALIGNMENT);
+      MemorySegment count = call.allocate(ValueLayout.JAVA_LONG);
+      ErrorBuffer error = context.error();
+      int status =
+          gatun_memory_breakdown(
+              context.handle(), entries, MAX_ENTRIES, count, error.segment(), error.capacity());
+      Status.check("gatun_memory_breakdown", status, error, LlamaException::new);
+      List<Entry> list = new ArrayList<>();
+      long n = Math.min(count.get(ValueLayout.JAVA_LONG, 0), MAX_ENTRIES);
+      for (long i = 0; i < n; i++) {
+        MemorySegment entry =
+            entries.asSlice(i * gatun_memory_entry.BYTES, gatun_memory_entry.BYTES);
+        list.add(
+            new Entry(
+                gatun_memory_entry.device(entry).getString(0),
+                gatun_memory_entry.buffer_type(entry).getString(0),
+                gatun_memory_entry.is_host(entry) != 0,
+                gatun_memory_entry.model_bytes(entry),
+                gatun_memory_entry.context_bytes(entry),
+                gatun_memory_entry.compute_bytes(entry)));
+      }
+      return List.copyOf(list);
+    }
+  }
+
+  /**
+   * Removes the cells of a sequence from a position on.
+   *
+   * @return whether the memory could do it; a recurrent one cannot remove a part
+   */
+  public static boolean removeFrom(NativeContext context, int sequence, int position) {
+    return llama_memory_seq_rm(context.memory(), sequence, position, ALL);
+  }
+
+  /** Removes all cells of a sequence. */
+  public static void removeAll(NativeContext context, int sequence) {
+    llama_memory_seq_rm(context.memory(), sequence, ALL, ALL);
+  }
+
+  /** Makes a sequence share all cells of another one. */
+  public static void share(NativeContext context, int from, int to) {
+    llama_memory_seq_cp(context.memory(), from, to, ALL, ALL);
+  }
+
+  /** Returns the smallest position that every layer still holds; -1 when the sequence is empty. */
+  public static int smallestPosition(NativeContext context, int sequence) {
+    return llama_memory_seq_pos_min(context.memory(), sequence);
+  }
+}
