@@ -1,0 +1,1 @@
+set(GATUN_GPU_COMPONENTS "")

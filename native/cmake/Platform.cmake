@@ -1,0 +1,35 @@
+# Names the target platform and sets what every library of ours needs.
+
+string(TOLOWER "${CMAKE_SYSTEM_PROCESSOR}" gatun_processor)
+if(gatun_processor MATCHES "^(x86_64|amd64)$")
+  set(gatun_arch x86_64)
+elseif(gatun_processor MATCHES "^(aarch64|arm64)")
+  set(gatun_arch aarch64)
+else()
+  set(gatun_arch "${gatun_processor}")
+endif()
+
+if(CMAKE_SYSTEM_NAME STREQUAL "Android")
+  string(REPLACE aarch64 arm64 gatun_arch "${gatun_arch}")
+  set(GATUN_PLATFORM "android-${gatun_arch}")
+elseif(APPLE)
+  string(REPLACE aarch64 arm64 gatun_arch "${gatun_arch}")
+  set(GATUN_PLATFORM "macos-${gatun_arch}")
+elseif(WIN32)
+  set(GATUN_PLATFORM "windows-${gatun_arch}")
+else()
+  string(TOLOWER "${CMAKE_SYSTEM_NAME}" gatun_os)
+  set(GATUN_PLATFORM "${gatun_os}-${gatun_arch}")
+endif()
+
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+# One file for each library, no libx.so.1 links: jars and Windows know no symbolic links.
+set(CMAKE_PLATFORM_NO_VERSIONED_SONAME ON)
+# The libraries find each other in their own folder, wherever that is.
+set(CMAKE_BUILD_WITH_INSTALL_RPATH ON)
+if(APPLE)
+  set(CMAKE_INSTALL_RPATH "@loader_path")
+  set(CMAKE_INSTALL_NAME_DIR "@rpath")
+else()
+  set(CMAKE_INSTALL_RPATH "$ORIGIN")
+endif()
