@@ -1,3 +1,4 @@
+cmake_minimum_required(VERSION 3.21)
 # Script: copies the libraries named in MANIFEST (lines "component path") to OUT, strips them, and writes one index for
 # each component: a header line, then "sha256 bytes name", in the manifest's order.
 
