@@ -5,8 +5,10 @@ import static dev.gatun.bindings.generated.gatun_shim_h.gatun_tokenize;
 import static dev.gatun.bindings.generated.llama_h.LLAMA_TOKEN_ATTR_CONTROL;
 import static dev.gatun.bindings.generated.llama_h.LLAMA_TOKEN_ATTR_UNKNOWN;
 import static dev.gatun.bindings.generated.llama_h.LLAMA_TOKEN_ATTR_USER_DEFINED;
+import static dev.gatun.bindings.generated.llama_h.LLAMA_VOCAB_TYPE_BPE;
 import static dev.gatun.bindings.generated.llama_h.LLAMA_VOCAB_TYPE_NONE;
-import static dev.gatun.bindings.generated.llama_h.LLAMA_VOCAB_TYPE_RWKV;
+import static dev.gatun.bindings.generated.llama_h.LLAMA_VOCAB_TYPE_SPM;
+import static dev.gatun.bindings.generated.llama_h.LLAMA_VOCAB_TYPE_UGM;
 import static dev.gatun.bindings.generated.llama_h.LLAMA_VOCAB_TYPE_WPM;
 import static dev.gatun.bindings.generated.llama_h.llama_vocab_get_add_bos;
 import static dev.gatun.bindings.generated.llama_h.llama_vocab_get_add_eos;
@@ -48,7 +50,7 @@ public final class NativeVocabulary {
   private final int size;
   private final boolean addsBos;
   private final boolean addsEos;
-  private final TokenPiece[] pieces;
+  private volatile TokenPiece @Nullable [] pieces;
   private volatile @Nullable Boolean prefixesSpace;
   private volatile @Nullable BitSet endTokens;
 
@@ -62,7 +64,6 @@ public final class NativeVocabulary {
       size = llama_vocab_n_tokens(vocab);
       addsBos = llama_vocab_get_add_bos(vocab);
       addsEos = llama_vocab_get_add_eos(vocab);
-      pieces = new TokenPiece[size];
     } finally {
       model.guard().exit();
     }
@@ -197,10 +198,15 @@ public final class NativeVocabulary {
    */
   public TokenPiece piece(int token) {
     Objects.checkIndex(token, size);
-    TokenPiece piece = pieces[token];
+    TokenPiece[] known = pieces;
+    if (known == null) {
+      known = new TokenPiece[size];
+      pieces = known;
+    }
+    TokenPiece piece = known[token];
     if (piece == null) {
       piece = loadPiece(token);
-      pieces[token] = piece;
+      known[token] = piece;
     }
     return piece;
   }
@@ -360,10 +366,12 @@ public final class NativeVocabulary {
   /** Refuses what the native side asserts: a vocabulary that says to add a token that it has not. */
   private void requireAddedTokens() {
     boolean word = type == LLAMA_VOCAB_TYPE_WPM;
-    boolean bosMissing = (addsBos || word) && bos().isEmpty();
-    boolean endMissing =
-        (word && separator().isEmpty())
-            || (!word && type != LLAMA_VOCAB_TYPE_RWKV && addsEos && eos().isEmpty());
+    boolean asSaid =
+        type == LLAMA_VOCAB_TYPE_SPM
+            || type == LLAMA_VOCAB_TYPE_BPE
+            || type == LLAMA_VOCAB_TYPE_UGM;
+    boolean bosMissing = (word || (asSaid && addsBos)) && bos().isEmpty();
+    boolean endMissing = word ? separator().isEmpty() : asSaid && addsEos && eos().isEmpty();
     if (bosMissing || endMissing) {
       throw new UnsupportedOperationForModelException(
           "the vocabulary says to add a "

@@ -1,6 +1,9 @@
 package dev.gatun.sampling;
 
+import java.util.Collection;
 import java.util.Map;
+import java.util.function.Function;
+import java.util.stream.Collectors;
 
 /**
  * Adds a constant to the logits of some tokens; {@link Float#NEGATIVE_INFINITY} forbids a token. Token ids are checked
@@ -24,6 +27,15 @@ public record LogitBias(Map<Integer, Float> biases) implements Sampler {
             Checks.range("the bias of token " + token, bias, -1e30f, 1e30f);
           }
         });
+  }
+
+  /** Returns a bias that forbids tokens. */
+  public static LogitBias never(Collection<Integer> tokens) {
+    return new LogitBias(
+        tokens.stream()
+            .distinct()
+            .collect(
+                Collectors.toMap(Function.identity(), token -> Float.NEGATIVE_INFINITY)));
   }
 
   @Override
