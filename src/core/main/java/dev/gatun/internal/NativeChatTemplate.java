@@ -58,7 +58,7 @@ public final class NativeChatTemplate implements ChatTemplate {
    *
    * @throws ChatTemplateException if it does not parse
    */
-  public static NativeChatTemplate of(NativeModel model, String source) {
+  public static NativeChatTemplate ofSource(NativeModel model, String source) {
     check(source, "the chat template");
     return new NativeChatTemplate(model, source, false);
   }
