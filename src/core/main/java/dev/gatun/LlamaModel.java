@@ -1,5 +1,6 @@
 package dev.gatun;
 
+import dev.gatun.chat.ChatTemplate;
 import dev.gatun.error.AlreadyClosedException;
 import dev.gatun.error.GgufFormatException;
 import dev.gatun.error.ModelLoadException;
@@ -7,6 +8,7 @@ import dev.gatun.gguf.GgufFile;
 import dev.gatun.gguf.ModelMetadata;
 import dev.gatun.internal.ModelInfo;
 import dev.gatun.internal.ModelParameters;
+import dev.gatun.internal.NativeChatTemplate;
 import dev.gatun.internal.NativeModel;
 import dev.gatun.offload.Device;
 import dev.gatun.offload.GpuLayers;
@@ -132,6 +134,25 @@ public final class LlamaModel implements AutoCloseable {
   /** Returns the tokenizer. It works as long as the weights live. */
   public Tokenizer tokenizer() {
     return tokenizer;
+  }
+
+  /**
+   * Returns the chat template in the model's file.
+   *
+   * @throws dev.gatun.error.ChatTemplateException if the file has none, or it does not parse
+   */
+  public ChatTemplate chatTemplate() {
+    return NativeChatTemplate.ofModel(model);
+  }
+
+  /**
+   * Returns another chat template, run with this model's special tokens.
+   *
+   * @param source Jinja source
+   * @throws dev.gatun.error.ChatTemplateException if it does not parse
+   */
+  public ChatTemplate chatTemplate(String source) {
+    return NativeChatTemplate.ofSource(model, source);
   }
 
   /** Returns what the file says about the model. */

@@ -59,7 +59,7 @@ public final class LlamaRuntime {
   /** Returns every back end that was found, with the reason for each that did not load. */
   public List<Backend> backends() {
     return libraries.backends().stream()
-        .map(b -> new Backend(b.name(), b.path(), b.loaded(), b.reason()))
+        .map(b -> new Backend(b.name(), b.path(), b.loaded(), b.detail()))
         .toList();
   }
 
@@ -76,7 +76,7 @@ public final class LlamaRuntime {
    * @param name its name, such as {@code cpu-zen4}, {@code rpc}, {@code cuda}
    * @param path its file
    * @param loaded whether it is in use
-   * @param reason why it is not in use; empty when it is
+   * @param detail why it is not in use; empty when there is nothing to say
    */
-  public record Backend(String name, Path path, boolean loaded, String reason) {}
+  public record Backend(String name, Path path, boolean loaded, String detail) {}
 }

@@ -1,7 +1,10 @@
 package dev.gatun;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import org.junit.jupiter.api.Assumptions;
 
 /** Where the tests find their model files. */
 public final class TestModels {
@@ -30,5 +33,26 @@ public final class TestModels {
       throw new IllegalStateException(path + " is missing: check out the project completely");
     }
     return path;
+  }
+
+  /** Prose that the tiny model never saw. */
+  public static Path heldout() {
+    return root().resolve("src/core/test/resources/dev/gatun/heldout.txt");
+  }
+
+  /**
+   * The pinned llama.cpp tree, as the native build left its path in {@code native/target/llama.cpp.path}. Without it the
+   * calling test is skipped.
+   */
+  public static Path llamaCpp() {
+    Path pointer = root().resolve("native/target/llama.cpp.path");
+    Assumptions.assumeTrue(Files.isRegularFile(pointer), () -> pointer + " is missing");
+    try {
+      Path tree = Path.of(Files.readString(pointer).strip());
+      Assumptions.assumeTrue(Files.isDirectory(tree), () -> tree + " is missing");
+      return tree;
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 }
