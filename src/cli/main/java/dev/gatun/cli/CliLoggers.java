@@ -1,0 +1,71 @@
+package dev.gatun.cli;
+
+import java.io.PrintStream;
+import java.util.ResourceBundle;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Sends log lines, the native side's among them, to standard error. Quiet below {@code WARNING} unless a command asks
+ * for more. Replaces {@code java.util.logging}, which takes longer to start than a small model takes to answer.
+ */
+public final class CliLoggers extends System.LoggerFinder {
+  private static volatile System.Logger.Level threshold = System.Logger.Level.ERROR;
+
+  /** For the service loader. */
+  public CliLoggers() {}
+
+  /** Shows everything from a level on. */
+  static void show(System.Logger.Level level) {
+    threshold = level;
+  }
+
+  @Override
+  public System.Logger getLogger(String name, Module module) {
+    return new StderrLogger(name);
+  }
+
+  private record StderrLogger(String name) implements System.Logger {
+    @Override
+    public String getName() {
+      return name;
+    }
+
+    @Override
+    public boolean isLoggable(Level level) {
+      return level != Level.OFF && level.getSeverity() >= threshold.getSeverity();
+    }
+
+    @Override
+    public void log(
+        Level level,
+        @Nullable ResourceBundle bundle,
+        @Nullable String text,
+        @Nullable Throwable thrown) {
+      if (!isLoggable(level)) {
+        return;
+      }
+      PrintStream err = System.err;
+      err.println(level + " " + name + ": " + text);
+      if (thrown != null) {
+        thrown.printStackTrace(err);
+      }
+    }
+
+    @Override
+    public void log(
+        Level level,
+        @Nullable ResourceBundle bundle,
+        @Nullable String format,
+        @Nullable Object @Nullable ... params) {
+      if (isLoggable(level) && format != null) {
+        log(
+            level,
+            bundle,
+            params == null || params.length == 0
+                ? format
+                : java.text.MessageFormat.format(format, params),
+            (Throwable) null);
+      }
+    }
+  }
+}

@@ -1,0 +1,37 @@
+package dev.gatun.cli;
+
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/** The list of commands; each is created only when it is named. */
+final class Commands {
+  /** In the order in which help shows them. */
+  static final List<String> NAMES =
+      List.of(
+          "run",
+          "chat",
+          "info",
+          "tokenize",
+          "devices",
+          "doctor",
+          "bench",
+          "help",
+          "generate-completion");
+
+  private Commands() {}
+
+  static @Nullable Command named(String name) {
+    return switch (name) {
+      case "run" -> new RunCommand();
+      case "chat" -> new ChatCommand();
+      case "info" -> new InfoCommand();
+      case "tokenize" -> new TokenizeCommand();
+      case "devices" -> new DevicesCommand();
+      case "doctor" -> new DoctorCommand();
+      case "bench" -> new BenchCommand();
+      case "help" -> new HelpCommand();
+      case "generate-completion" -> new CompletionCommand();
+      default -> null;
+    };
+  }
+}

@@ -1,0 +1,144 @@
+package dev.gatun.cli;
+
+import dev.gatun.Cancellation;
+import dev.gatun.Generation;
+import dev.gatun.GenerationOptions;
+import dev.gatun.LlamaContext;
+import dev.gatun.LlamaModel;
+import dev.gatun.LlamaSession;
+import dev.gatun.Piece;
+import dev.gatun.StopReason;
+import dev.gatun.chat.ChatMessage;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/** Answers one prompt. */
+final class RunCommand extends Command {
+  private final PromptFlags prompt = new PromptFlags();
+  private final ModelFlags model = new ModelFlags();
+  private final AnswerFlags answer = new AnswerFlags();
+  private final SamplingFlags sampling = new SamplingFlags();
+  private final ContextFlags context = new ContextFlags();
+  private final AdapterFlags adapters = new AdapterFlags();
+  private @Nullable String system;
+  private boolean raw;
+  private boolean json;
+  private boolean quiet;
+  private boolean stats;
+
+  @Override
+  String name() {
+    return "run";
+  }
+
+  @Override
+  String summary() {
+    return "Answers a prompt, or a question about documents of any length";
+  }
+
+  @Override
+  String footer() {
+    return """
+        Examples:
+          gatun run "Lena lives in Bath. Where does Lena live?"
+          gatun run --file report.txt --ask "Who wrote the report?"
+          git log | gatun run -m model.gguf --ask "What changed last week?"
+        """;
+  }
+
+  @Override
+  void declare(OptionTable table) {
+    prompt.declare(table);
+    table
+        .value("-sys,--system,--system-prompt", "TEXT", "What the model is told first.", v -> system = v)
+        .flag("--raw", "Give the text to the model as it is, without its chat template.", () -> raw = true);
+    model.declare(table);
+    answer.declare(table);
+    table
+        .group("Output:")
+        .flag("--json", "Write events: one JSON object a line.", () -> json = true)
+        .flag("--stats", "Tell what the answer cost.", () -> stats = true)
+        .flag("-q,--quiet", "No notes on standard error.", () -> quiet = true)
+        .flag("-v,--verbose", "Show the native side's log on standard error.", this::verbose);
+    sampling.declare(table);
+    context.declare(table);
+    adapters.declare(table);
+  }
+
+  private void verbose() {
+    CliLoggers.show(System.Logger.Level.DEBUG);
+    debug();
+    stats = true;
+  }
+
+  @Override
+  int call(Io io) {
+    RunOutput output = json ? new JsonOutput(io) : new PlainOutput(io, quiet, stats);
+    Cancellation cancellation = Cancellation.create();
+    try (Interrupts _ = Interrupts.cancelling(cancellation)) {
+      return answer(io, output, cancellation);
+    } catch (RuntimeException e) {
+      ErrorMapper.Outcome outcome = ErrorMapper.map(e);
+      if (outcome.exitCode() != ExitCode.PIPE_CLOSED) {
+        output.failed(outcome.exitCode(), outcome.line());
+      }
+      throw e;
+    }
+  }
+
+  private int answer(Io io, RunOutput output, Cancellation cancellation) {
+    GenerationOptions options =
+        answer
+            .options(sampling.sampler(prompt.isQuestion()), cancellation)
+            .withPrefillProgress(output::progress);
+    String text = prompt.text(io);
+    if (model.isBuiltin() && !quiet) {
+      io.note(BuiltinModel.NOTE);
+    }
+    try (LlamaModel loaded = model.load(io, quiet, cancellation)) {
+      Prompt read = read(io, loaded, text);
+      int[] tokens = read.tokens();
+      ContextPlan plan =
+          ContextPlan.of(tokens.length, answer.maxTokens(), ContextPlan.limit(loaded), context);
+      if (plan.note().isPresent() && !quiet) {
+        io.note(plan.note().get());
+      }
+      try (LlamaContext opened = loaded.newContext(plan.options())) {
+        adapters.apply(loaded, opened);
+        output.start(
+            loaded.file().path(), tokens.length, opened.contextTokens(), loaded.tokenizer());
+        try (LlamaSession session = opened.newSession();
+            Generation generation = session.generate(tokens, read.with(options))) {
+          return show(generation, output);
+        }
+      }
+    }
+  }
+
+  private Prompt read(Io io, LlamaModel loaded, String text) {
+    if (!raw && !quiet && loaded.metadata().chatTemplate().isEmpty()) {
+      io.note("the model has no chat template: the text goes in as it is (--raw says so)");
+    }
+    if (raw) {
+      return Prompt.raw(loaded, text);
+    }
+    return Prompt.chat(
+        loaded,
+        system == null
+            ? List.of(ChatMessage.user(text))
+            : List.of(ChatMessage.system(system), ChatMessage.user(text)));
+  }
+
+  private static int show(Generation generation, RunOutput output) {
+    for (Piece piece : generation) {
+      output.piece(piece);
+    }
+    StopReason reason = generation.stopReason().orElseThrow();
+    output.end(reason, generation.usage());
+    return switch (reason) {
+      case CANCELLED -> ExitCode.INTERRUPTED;
+      case DEADLINE -> ExitCode.TIMEOUT;
+      default -> ExitCode.OK;
+    };
+  }
+}

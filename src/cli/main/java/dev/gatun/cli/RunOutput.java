@@ -1,0 +1,25 @@
+package dev.gatun.cli;
+
+import dev.gatun.Piece;
+import dev.gatun.StopReason;
+import dev.gatun.TokenUsage;
+import dev.gatun.Tokenizer;
+import java.nio.file.Path;
+
+/** What {@code run} shows of an answer while it comes. */
+interface RunOutput {
+  /** The model is loaded and the text is read into tokens. */
+  void start(Path model, int promptTokens, int contextTokens, Tokenizer tokenizer);
+
+  /** So many tokens of the prompt are read. */
+  void progress(int done, int total);
+
+  /** A token came. */
+  void piece(Piece piece);
+
+  /** The answer is over. */
+  void end(StopReason reason, TokenUsage usage);
+
+  /** The command fails after all. */
+  void failed(int exitCode, String line);
+}

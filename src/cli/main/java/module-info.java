@@ -1,0 +1,12 @@
+/** The command line of Gatun: thin commands over {@code dev.gatun.core}. Exports nothing. */
+module dev.gatun.cli {
+  requires dev.gatun.core;
+  requires info.picocli;
+  requires java.logging; // JLine's own log
+  requires org.jline;
+  requires tools.jackson.core;
+  requires static org.jspecify;
+
+  provides System.LoggerFinder with
+      dev.gatun.cli.CliLoggers;
+}
