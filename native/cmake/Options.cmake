@@ -16,6 +16,8 @@ set(GATUN_CPU_VARIANTS local CACHE STRING
     "CPU modules: 'local' (for this machine), 'all' (of the target architecture), or a list such as x64;haswell")
 option(GATUN_PEERS "Also build llama.cpp's own tools, to compare with" OFF)
 option(GATUN_TESTS "Also build the native tests" OFF)
+set(GATUN_PREBUILT "" CACHE PATH "A folder of libraries built before: compile only the tests")
+set(GATUN_PREBUILT_SHIM "" CACHE PATH "A folder with another build of the shim, for the tests")
 set(GATUN_SANITIZE "" CACHE STRING "Sanitizers for the shim and its tests, e.g. address,undefined")
 
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)

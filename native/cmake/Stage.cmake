@@ -1,7 +1,9 @@
 # The target gatun-natives: everything that ships, stripped, in one flat folder (<build>/natives) with its indexes.
 
 # In the order in which they must be loaded; back-end modules last.
-set(gatun_core_targets ggml-base ggml llama gatun_shim ${GATUN_CPU_TARGETS} ggml-rpc)
+if(NOT gatun_core_targets)
+  set(gatun_core_targets ggml-base ggml llama gatun_shim ${GATUN_CPU_TARGETS} ggml-rpc)
+endif()
 set(gatun_manifest "")
 foreach(target IN LISTS gatun_core_targets)
   string(APPEND gatun_manifest "core $<TARGET_FILE:${target}>\n")

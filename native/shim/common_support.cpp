@@ -64,9 +64,8 @@ std::vector<llama_token> common_tokenize(const struct llama_vocab * vocab, const
                                          bool parse_special) {
     std::vector<llama_token> tokens(text.size() + 2);
     for (;;) {
-        const int32_t count =
-            llama_tokenize(vocab, text.data(), static_cast<int32_t>(text.size()), tokens.data(),
-                           static_cast<int32_t>(tokens.size()), add_special, parse_special);
+        const int32_t count = llama_tokenize(vocab, text.data(), static_cast<int32_t>(text.size()), tokens.data(),
+                                             static_cast<int32_t>(tokens.size()), add_special, parse_special);
         if (count == std::numeric_limits<int32_t>::min()) {
             throw std::length_error("the text is too long to tokenize");
         }

@@ -24,8 +24,8 @@ bool collect(llama_context * ctx, int32_t idx, std::vector<llama_token_data> & c
     if (logits != nullptr) {
         // A back-end sampler has narrowed the candidates already.
         const llama_token * ids = llama_get_sampled_candidates_ith(ctx, idx);
-        const uint32_t count =
-            probs != nullptr ? llama_get_sampled_probs_count_ith(ctx, idx) : llama_get_sampled_logits_count_ith(ctx, idx);
+        const uint32_t count = probs != nullptr ? llama_get_sampled_probs_count_ith(ctx, idx)
+                                                : llama_get_sampled_logits_count_ith(ctx, idx);
         candidates.resize(count);
         for (uint32_t i = 0; i < count; i++) {
             candidates[i] = {ids[i], logits[i], probs != nullptr ? probs[i] : 0.0f};

@@ -1,5 +1,5 @@
-/* Compiled into a few llama.cpp sources (-include): they report errors with fprintf(stderr, ...), which a library inside
- * a JVM must not do and which hides the reason from the caller. The text goes to the logger instead. */
+/* Compiled into a few llama.cpp sources (-include): they report errors with fprintf(stderr, ...), which a library
+ * inside a JVM must not do and which hides the reason from the caller. The text goes to the logger instead. */
 #ifndef GATUN_STDERR_TO_LOG_H
 #define GATUN_STDERR_TO_LOG_H
 

@@ -1,0 +1,27 @@
+# Script: lays the libraries out as the resources of one jar for each component:
+# native/target/jars/<component>/dev/gatun/natives/<platform>/{<component>.index, libraries}
+cmake_minimum_required(VERSION 3.21)
+
+set(target "${CMAKE_CURRENT_LIST_DIR}/../target")
+set(natives "${target}/natives")
+if(GATUN_PRESET)
+  set(natives "${target}/${GATUN_PRESET}/natives")
+endif()
+
+file(REMOVE_RECURSE "${target}/jars")
+foreach(component IN ITEMS core vulkan cuda metal)
+  file(MAKE_DIRECTORY "${target}/jars/${component}")
+endforeach()
+file(GLOB indexes "${natives}/*.index")
+foreach(index IN LISTS indexes)
+  get_filename_component(component "${index}" NAME_WE)
+  file(STRINGS "${index}" lines)
+  list(POP_FRONT lines header)
+  string(REGEX REPLACE ".* " "" platform "${header}")
+  set(folder "${target}/jars/${component}/dev/gatun/natives/${platform}")
+  file(COPY "${index}" DESTINATION "${folder}")
+  foreach(line IN LISTS lines)
+    string(REGEX REPLACE "^[^ ]+ [0-9]+ " "" name "${line}")
+    file(COPY "${natives}/${name}" DESTINATION "${folder}")
+  endforeach()
+endforeach()
