@@ -7,8 +7,8 @@ import static dev.gatun.bindings.generated.llama_h.llama_adapter_lora_free;
 import static dev.gatun.bindings.generated.llama_h.llama_model_free;
 import static dev.gatun.bindings.generated.llama_h.llama_model_get_vocab;
 
+import dev.gatun.bindings.ProgressCallback;
 import dev.gatun.bindings.Segments;
-import dev.gatun.bindings.Upcalls;
 import dev.gatun.bindings.generated.llama_h;
 import dev.gatun.bindings.generated.llama_model_params;
 import dev.gatun.error.AlreadyClosedException;
@@ -62,10 +62,9 @@ public final class NativeModel {
       if (!parameters.devices().isEmpty()) {
         llama_model_params.devices(params, Devices.pointers(parameters.devices(), call));
       }
-      Upcalls.Progress progress = null;
+      ProgressCallback progress = ProgressCallback.of(parameters.progress()::test);
       if (parameters.listens()) {
-        progress = Upcalls.progress(call, parameters.progress()::test);
-        llama_model_params.progress_callback(params, progress.pointer());
+        llama_model_params.progress_callback(params, progress.pointer(call));
       }
       MemorySegment paths = call.allocate(ValueLayout.ADDRESS, files.size());
       for (int i = 0; i < files.size(); i++) {
@@ -78,7 +77,7 @@ public final class NativeModel {
           gatun_model_load(paths, files.size(), params, out, error.segment(), error.capacity());
       NativeLog.drain();
       Path first = files.getFirst();
-      if (progress != null && progress.failure().isPresent()) {
+      if (progress.failure().isPresent()) {
         if (status == Status.OK) {
           llama_model_free(out.get(ValueLayout.ADDRESS, 0));
         }
