@@ -91,7 +91,7 @@ final class DoctorCommand extends Command {
           new Check(
               "back end " + backend.name(),
               true,
-              backend.loaded() ? "in use" : "not in use: " + backend.reason()));
+              backend.loaded() ? "in use" : "not in use: " + backend.detail()));
     }
     if (!cpu) {
       checks.add(

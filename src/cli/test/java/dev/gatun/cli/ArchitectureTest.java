@@ -1,0 +1,47 @@
+package dev.gatun.cli;
+
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+
+import com.tngtech.archunit.core.domain.JavaClasses;
+import com.tngtech.archunit.core.importer.ClassFileImporter;
+import com.tngtech.archunit.core.importer.ImportOption;
+import org.junit.jupiter.api.Test;
+
+class ArchitectureTest {
+  private static final JavaClasses CLASSES =
+      new ClassFileImporter()
+          .withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)
+          .importPath(Console.root().resolve("src/cli/target/classes"));
+
+  @Test
+  void commands_useOnlyWhatTheLibraryExports() {
+    noClasses()
+        .should()
+        .dependOnClassesThat()
+        .resideInAnyPackage("dev.gatun.bindings..", "dev.gatun.internal..")
+        .check(CLASSES);
+  }
+
+  @Test
+  void theLineEditor_isUsedInOnePlace() {
+    classes()
+        .that()
+        .dependOnClassesThat()
+        .resideInAPackage("org.jline..")
+        .should()
+        .haveNameMatching("dev\\.gatun\\.cli\\.EditedLines(\\$.*)?")
+        .check(CLASSES);
+  }
+
+  @Test
+  void theFriendlyParser_isUsedInTwoPlaces() {
+    classes()
+        .that()
+        .dependOnClassesThat()
+        .resideInAPackage("picocli..")
+        .should()
+        .haveNameMatching("dev\\.gatun\\.cli\\.(Picocli|CompletionCommand)(\\$.*)?")
+        .check(CLASSES);
+  }
+}

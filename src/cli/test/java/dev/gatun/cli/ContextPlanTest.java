@@ -1,0 +1,92 @@
+package dev.gatun.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.gatun.rope.RopeScaling;
+import java.util.OptionalInt;
+import org.junit.jupiter.api.Test;
+
+class ContextPlanTest {
+  private static ContextFlags flags(String... args) {
+    ContextFlags flags = new ContextFlags();
+    OptionTable table = new OptionTable();
+    flags.declare(table);
+    assertTrue(FastParser.parse(table, args, 0));
+    return flags;
+  }
+
+  private static ContextPlan plan(int prompt, int trained, String... args) {
+    return ContextPlan.of(prompt, OptionalInt.empty(), trained, flags(args));
+  }
+
+  @Test
+  void shortText_keepsTheTrainedContextAndItsPositions() {
+    ContextPlan plan = plan(100, 256);
+    assertEquals(256, plan.options().contextTokens().getAsInt());
+    assertEquals(RopeScaling.modelDefault(), plan.options().ropeScaling());
+    assertTrue(plan.note().isEmpty());
+  }
+
+  @Test
+  void longText_getsYarnWithTheSmallestWholeFactor() {
+    ContextPlan plan = plan(1000, 256);
+    assertEquals(5, ((RopeScaling.Yarn) plan.options().ropeScaling()).factor());
+    assertEquals(1280, plan.options().contextTokens().getAsInt());
+    assertTrue(plan.note().get().contains("factor 5"), plan.note().get());
+  }
+
+  @Test
+  void longAnswer_countsAsText() {
+    ContextPlan plan = ContextPlan.of(10, OptionalInt.of(1000), 256, flags());
+    assertEquals(4, ((RopeScaling.Yarn) plan.options().ropeScaling()).factor());
+  }
+
+  @Test
+  void largeTrainedContext_isNotAllocatedForAShortText() {
+    assertEquals(4196, plan(100, 131_072).options().contextTokens().getAsInt());
+  }
+
+  @Test
+  void askedContext_beyondTheTrainedOne_isStretched() {
+    ContextPlan plan = plan(10, 256, "-c", "1000");
+    assertEquals(1000, plan.options().contextTokens().getAsInt());
+    assertEquals(4, ((RopeScaling.Yarn) plan.options().ropeScaling()).factor());
+  }
+
+  @Test
+  void askedContext_thatIsTooSmall_saysTheNumbers() {
+    CliException e = assertThrows(CliException.class, () -> plan(1500, 256, "-c", "1000"));
+    assertEquals(ExitCode.SPACE, e.exitCode());
+    assertTrue(e.getMessage().contains("1,500") && e.getMessage().contains("1,000"), e.getMessage());
+  }
+
+  @Test
+  void ropeFlags_winOverTheAutomaticChoice() {
+    assertEquals(RopeScaling.none(), plan(1000, 256, "--rope-scaling", "none").options().ropeScaling());
+    assertEquals(
+        RopeScaling.linear(8),
+        plan(1000, 256, "--rope-scaling", "linear", "--rope-scale", "8").options().ropeScaling());
+    assertEquals(RopeScaling.linear(5), plan(1000, 256, "--rope-scaling", "linear").options().ropeScaling());
+    assertEquals(
+        new RopeScaling.Frequency(1e6f, 0), plan(1000, 256, "--rope-freq-base", "1000000").options().ropeScaling());
+    assertEquals(RopeScaling.yarn(8), plan(1000, 256, "--rope-scaling", "yarn", "--rope-freq-scale", "0.125").options().ropeScaling());
+  }
+
+  @Test
+  void yarnFlags_shapeTheAutomaticChoice() {
+    RopeScaling.Yarn yarn =
+        (RopeScaling.Yarn)
+            plan(1000, 256, "--yarn-beta-fast", "16", "--yarn-beta-slow", "2").options().ropeScaling();
+    assertEquals(5, yarn.factor());
+    assertEquals(16, yarn.betaFast());
+    assertEquals(2, yarn.betaSlow());
+  }
+
+  @Test
+  void modelWithoutPositions_hasNoLimit() {
+    ContextPlan plan = plan(1_000_000, 0);
+    assertEquals(RopeScaling.modelDefault(), plan.options().ropeScaling());
+  }
+}
