@@ -89,7 +89,8 @@ struct gatun_interrupt {
 GATUN_API void gatun_interrupt_attach(struct llama_context * ctx, struct gatun_interrupt * cell);
 
 // ---- back ends ------------------------------------------------------------------------------------------------------
-// Loads one back-end module by absolute path (ggml_backend_load). *out is the registry entry.
+// Loads one back-end module by absolute path (ggml_backend_load). *out is the registry entry. The first call also runs
+// llama_backend_init and sets GGML_NO_BACKTRACE, so that an abort does not start a debugger.
 GATUN_API int32_t gatun_backend_load(const char * path, ggml_backend_reg_t * out, char * err, size_t err_cap);
 
 // Asks a CPU back-end module how well it suits this machine without registering it: its score, 0 when this machine

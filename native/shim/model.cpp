@@ -97,6 +97,15 @@ bool on_progress(float fraction, void * data) {
 int32_t gatun_backend_load(const char * path, ggml_backend_reg_t * out, char * err, size_t err_cap) {
     return guarded("ggml_backend_load", err, err_cap, [&]() -> int32_t {
         require(path != nullptr && out != nullptr, "path and out may not be NULL");
+        static std::once_flag once;
+        std::call_once(once, [] {
+#ifdef _WIN32
+            _putenv_s("GGML_NO_BACKTRACE", "1");
+#else
+            setenv("GGML_NO_BACKTRACE", "1", 0);
+#endif
+            llama_backend_init();
+        });
         *out = nullptr;
         *out = ggml_backend_load(path);
         if (*out == nullptr) {
