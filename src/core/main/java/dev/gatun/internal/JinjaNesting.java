@@ -1,20 +1,17 @@
 package dev.gatun.internal;
 
 import dev.gatun.error.ChatTemplateException;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 /**
- * Refuses templates that are nested so deep that the native parser, which calls itself for each level, would use up the
- * thread's stack and end the process. Counts brackets and blocks without reading strings, so it errs on the safe side.
+ * Refuses templates that are so long or nested so deep that the native parser, which calls itself for each level, would
+ * use up even a deep stack and end the process. Counts brackets without reading strings, so it errs on the safe side.
  */
 final class JinjaNesting {
-  /** Real templates stay below 30. */
-  static final int MAX_DEPTH = 200;
+  /** Real templates have less than 40 KiB. */
+  static final int MAX_LENGTH = 1 << 18;
 
-  private static final Pattern STEP =
-      Pattern.compile(
-          "[(\\[{]|[)\\]}]|\\{%[-+]?\\s*(end)?(if|for|macro|call|filter|set|generation)\\b|\\bnot\\b|-(?=-)");
+  /** Real templates stay below 10. */
+  static final int MAX_DEPTH = 200;
 
   private JinjaNesting() {}
 
@@ -27,31 +24,22 @@ final class JinjaNesting {
     if (source.indexOf('\0') >= 0) {
       throw new ChatTemplateException(name + " holds a NUL character; remove it");
     }
-    int brackets = 0;
-    int blocks = 0;
-    int run = 0;
-    Matcher step = STEP.matcher(source);
-    while (step.find()) {
-      String found = step.group();
-      char first = found.charAt(0);
-      if (found.length() > 1 && first == '{') {
-        blocks = Math.max(0, step.group(1) == null ? blocks + 1 : blocks - 1);
-        brackets = 1;
-      } else if (first == '(' || first == '[' || first == '{') {
-        brackets++;
-      } else if (first == ')' || first == ']' || first == '}') {
-        brackets = Math.max(0, brackets - 1);
-      } else {
-        run++;
-        continue;
+    if (source.length() > MAX_LENGTH) {
+      throw new ChatTemplateException(
+          "%s has %,d characters, more than the %,d that are read; make it shorter"
+              .formatted(name, source.length(), MAX_LENGTH));
+    }
+    int depth = 0;
+    for (int i = 0; i < source.length(); i++) {
+      switch (source.charAt(i)) {
+        case '(', '[', '{' -> depth++;
+        case ')', ']', '}' -> depth = Math.max(0, depth - 1);
+        default -> {}
       }
-      if (brackets > MAX_DEPTH || blocks > 4 * MAX_DEPTH) {
+      if (depth > MAX_DEPTH) {
         throw new ChatTemplateException(
             name + " is nested deeper than " + MAX_DEPTH + " levels; make it simpler");
       }
-    }
-    if (run > 100 * MAX_DEPTH) {
-      throw new ChatTemplateException(name + " holds too many signs in a row; make it simpler");
     }
   }
 }

@@ -13,6 +13,7 @@ import java.lang.foreign.ValueLayout;
 /** Turns JSON schemas into GBNF. Needs the native libraries, but no model. Thread-safe. */
 public final class JsonSchemas {
   private static final long MAX_GRAMMAR_BYTES = 1L << 26;
+  private static final long STACK_BYTES = 1L << 26;
 
   private JsonSchemas() {}
 
@@ -28,6 +29,11 @@ public final class JsonSchemas {
       throw new GrammarException(
           "the JSON schema is no JSON text: " + e.getMessage() + "; correct it there", e);
     }
+    // The conversion calls itself for each level.
+    return DeepStack.call(STACK_BYTES, () -> convert(schema));
+  }
+
+  private static Grammar.Gbnf convert(Grammar.JsonSchema schema) {
     try (Arena call = Arena.ofConfined()) {
       MemorySegment out = call.allocate(ValueLayout.ADDRESS);
       ErrorBuffer error = new ErrorBuffer(call);

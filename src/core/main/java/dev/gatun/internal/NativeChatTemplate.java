@@ -21,6 +21,9 @@ import java.util.Map;
 public final class NativeChatTemplate implements ChatTemplate {
   private static final long MAX_TEXT_BYTES = 1L << 31;
 
+  /** The parser and the interpreter call themselves for each level of the template. */
+  private static final long STACK_BYTES = 1L << 28;
+
   private final NativeModel model;
   private final String source;
   private final boolean own;
@@ -65,6 +68,10 @@ public final class NativeChatTemplate implements ChatTemplate {
 
   private static void check(String source, String name) {
     JinjaNesting.check(source, name);
+    DeepStack.call(STACK_BYTES, () -> parse(source, name));
+  }
+
+  private static boolean parse(String source, String name) {
     try (Arena call = Arena.ofConfined()) {
       ErrorBuffer error = new ErrorBuffer(call);
       int status =
@@ -78,6 +85,7 @@ public final class NativeChatTemplate implements ChatTemplate {
           message ->
               new ChatTemplateException(
                   message + "; give the text as it is (--raw), or give a template of your own"));
+      return true;
     }
   }
 
@@ -90,6 +98,14 @@ public final class NativeChatTemplate implements ChatTemplate {
   public ChatPrompt render(ChatRequest request) {
     String json = requestJson(request);
     model.guard().enter();
+    try {
+      return DeepStack.call(STACK_BYTES, () -> render(json));
+    } finally {
+      model.guard().exit();
+    }
+  }
+
+  private ChatPrompt render(String json) {
     try (Arena call = Arena.ofConfined()) {
       MemorySegment out = call.allocate(ValueLayout.ADDRESS);
       ErrorBuffer error = new ErrorBuffer(call);
@@ -115,8 +131,6 @@ public final class NativeChatTemplate implements ChatTemplate {
       } finally {
         gatun_free(text);
       }
-    } finally {
-      model.guard().exit();
     }
   }
 

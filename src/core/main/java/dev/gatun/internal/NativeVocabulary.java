@@ -10,6 +10,7 @@ import static dev.gatun.bindings.generated.llama_h.LLAMA_VOCAB_TYPE_NONE;
 import static dev.gatun.bindings.generated.llama_h.LLAMA_VOCAB_TYPE_SPM;
 import static dev.gatun.bindings.generated.llama_h.LLAMA_VOCAB_TYPE_UGM;
 import static dev.gatun.bindings.generated.llama_h.LLAMA_VOCAB_TYPE_WPM;
+import static dev.gatun.bindings.generated.llama_h.llama_model_meta_val_str;
 import static dev.gatun.bindings.generated.llama_h.llama_vocab_get_add_bos;
 import static dev.gatun.bindings.generated.llama_h.llama_vocab_get_add_eos;
 import static dev.gatun.bindings.generated.llama_h.llama_vocab_get_attr;
@@ -50,6 +51,7 @@ public final class NativeVocabulary {
   private final int size;
   private final boolean addsBos;
   private final boolean addsEos;
+  private final boolean recurses;
   private volatile TokenPiece @Nullable [] pieces;
   private volatile @Nullable Boolean prefixesSpace;
   private volatile @Nullable BitSet endTokens;
@@ -64,8 +66,19 @@ public final class NativeVocabulary {
       size = llama_vocab_n_tokens(vocab);
       addsBos = llama_vocab_get_add_bos(vocab);
       addsEos = llama_vocab_get_add_eos(vocab);
+      recurses = type == LLAMA_VOCAB_TYPE_BPE && WordSplitter.recurses(splitter());
     } finally {
       model.guard().exit();
+    }
+  }
+
+  private String splitter() {
+    try (Arena call = Arena.ofConfined()) {
+      MemorySegment name = call.allocate(64);
+      int length =
+          llama_model_meta_val_str(
+              model.handle(), call.allocateFrom("tokenizer.ggml.pre"), name, name.byteSize());
+      return length < 0 ? "" : name.getString(0);
     }
   }
 
@@ -146,7 +159,8 @@ public final class NativeVocabulary {
    * @param addSpecial whether the vocabulary's BOS and EOS are added as it says
    * @param parseSpecial whether the text of a control token becomes that token
    * @throws UnsupportedOperationForModelException if the model has no vocabulary, or lacks a token that it says to add
-   * @throws IllegalArgumentException if the text is longer than {@link #MAX_TEXT_BYTES}
+   * @throws IllegalArgumentException if the text is longer than {@link #MAX_TEXT_BYTES}, or has a run of characters
+   *     that the splitter would not survive
    */
   public int[] encode(String text, boolean addSpecial, boolean parseSpecial) {
     requireVocabulary();
@@ -158,8 +172,26 @@ public final class NativeVocabulary {
           "the text has %,d bytes of UTF-8, more than the %,d that can be tokenized at once; split it"
               .formatted(utf8Length(text), MAX_TEXT_BYTES));
     }
-    byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+    int run = recurses && text.length() > WordSplitter.SHORT ? WordSplitter.longestRun(text) : 0;
+    if (run > WordSplitter.LONGEST) {
+      throw new IllegalArgumentException(
+          "the text has a run of %,d characters without a break, more than the %,d that this vocabulary's splitter survives; break it up"
+              .formatted(run, WordSplitter.LONGEST));
+    }
     model.guard().enter();
+    try {
+      return run <= WordSplitter.SHORT
+          ? encodeNow(text, addSpecial, parseSpecial)
+          : DeepStack.call(
+              (1 << 20) + run * WordSplitter.STACK_BYTES_PER_CHARACTER,
+              () -> encodeNow(text, addSpecial, parseSpecial));
+    } finally {
+      model.guard().exit();
+    }
+  }
+
+  private int[] encodeNow(String text, boolean addSpecial, boolean parseSpecial) {
+    byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
     try (Arena call = Arena.ofConfined()) {
       MemorySegment in = call.allocateFrom(ValueLayout.JAVA_BYTE, bytes);
       MemorySegment count = call.allocate(ValueLayout.JAVA_INT);
@@ -186,8 +218,6 @@ public final class NativeVocabulary {
         }
         capacity = needed;
       }
-    } finally {
-      model.guard().exit();
     }
   }
 
