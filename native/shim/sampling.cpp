@@ -17,7 +17,23 @@ void require_grammar(const llama_vocab * vocab, const char * grammar, const char
     require(root[0] != '\0', "the grammar's start symbol is empty");
 }
 
-// The candidates of one output, in a buffer that this thread keeps. false when the context has no such output.
+// A buffer that this thread keeps from one token to the next. It is taken away while it is in use: a custom sampler may
+// sample from another context in the middle.
+struct candidates_loan {
+    candidates_loan() { candidates.swap(kept()); }
+    ~candidates_loan() { candidates.swap(kept()); }
+    candidates_loan(const candidates_loan &) = delete;
+    candidates_loan & operator=(const candidates_loan &) = delete;
+
+    static std::vector<llama_token_data> & kept() {
+        thread_local std::vector<llama_token_data> buffer;
+        return buffer;
+    }
+
+    std::vector<llama_token_data> candidates;
+};
+
+// The candidates of one output. false when the context has no such output.
 bool collect(llama_context * ctx, int32_t idx, std::vector<llama_token_data> & candidates) {
     const float * probs = llama_get_sampled_probs_ith(ctx, idx);
     const float * logits = llama_get_sampled_logits_ith(ctx, idx);
@@ -99,7 +115,8 @@ int32_t gatun_sampler_sample(struct llama_sampler * chain, struct llama_context 
             *out = ready;
             return GATUN_OK;
         }
-        thread_local std::vector<llama_token_data> candidates;
+        candidates_loan loan;
+        std::vector<llama_token_data> & candidates = loan.candidates;
         if (!collect(ctx, idx, candidates)) {
             fail("the context has no output " + std::to_string(idx));
         }
