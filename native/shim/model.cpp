@@ -2,6 +2,7 @@
 #include "shim.hpp"
 
 #include <cstdlib>
+#include <mutex>
 
 #if defined(_WIN32)
 #    define WIN32_LEAN_AND_MEAN
