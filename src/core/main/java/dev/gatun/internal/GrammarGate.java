@@ -155,8 +155,8 @@ final class GrammarGate {
   GrammarException broken(LlamaException cause) {
     intact = false;
     return new GrammarException(
-        "the text does not fit the grammar; a lazy grammar must begin with what triggers it: "
-            + cause.getMessage(),
+        cause.getMessage()
+            + "; the text does not fit the grammar (what triggers a lazy grammar must be its beginning)",
         cause);
   }
 
