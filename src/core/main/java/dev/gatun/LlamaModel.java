@@ -63,7 +63,7 @@ public final class LlamaModel implements AutoCloseable {
     if (!Files.isReadable(file)) {
       throw new ModelLoadException(file + " may not be read by this user");
     }
-    GgufFile gguf = GgufFile.open(file);
+    GgufFile gguf = GgufFile.open(file).requireLoadable();
     return load(gguf, options);
   }
 

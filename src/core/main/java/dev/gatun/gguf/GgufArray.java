@@ -230,6 +230,36 @@ public final class GgufArray implements GgufValue {
     return bytes[start(index) + offset];
   }
 
+  /** Returns a hash of text {@code index} up to its first NUL, without decoding it. */
+  int textHash(int index) {
+    int hash = 1;
+    int end = endOfCText(index);
+    for (int i = start(index); i < end; i++) {
+      hash = hash * 31 + bytes[i];
+    }
+    return hash * 0x9E37_79B1;
+  }
+
+  /** Tells whether two texts are equal up to their first NUL, without decoding them. */
+  boolean sameText(int index, int other) {
+    return Arrays.equals(
+        bytes, start(index), endOfCText(index), bytes, start(other), endOfCText(other));
+  }
+
+  /** Tells whether text {@code index} is empty or begins with a NUL. */
+  boolean isEmptyText(int index) {
+    return start(index) == endOfCText(index);
+  }
+
+  /** Native code reads texts up to their first NUL. */
+  private int endOfCText(int index) {
+    int end = start(index);
+    while (end < ends[index] && bytes[end] != 0) {
+      end++;
+    }
+    return end;
+  }
+
   /** The elements' bytes as in the file, texts without their length prefixes. Read-only. */
   MemorySegment content() {
     return data;

@@ -87,6 +87,22 @@ public final class GgufFile {
     return new GgufFile(path, parts);
   }
 
+  /**
+   * Checks that native code can be given this model without ending the process.
+   *
+   * <p>Looks for values on which llama.cpp would stop at an assertion: impossible layer, head and
+   * expert counts, tokens that appear twice, element types it cannot compute with. What it reports
+   * as an error itself, such as a missing key, passes. Cost: some milliseconds for a large
+   * vocabulary.
+   *
+   * @return this file
+   * @throws GgufFormatException naming the key or the tensor, its value and what to do
+   */
+  public GgufFile requireLoadable() {
+    ModelFileCheck.check(this);
+    return this;
+  }
+
   private static GgufParser.Parsed parse(Path path, int part) {
     if (Files.isDirectory(path)) {
       throw new GgufFormatException(path + " is a folder; name the .gguf file in it");
