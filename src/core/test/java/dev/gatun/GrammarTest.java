@@ -202,6 +202,9 @@ class GrammarTest {
             "{\"type\": 7}",
             "{\"$ref\": \"#/nowhere\"}",
             "{\"type\": \"object\", \"properties\": 5}",
+            "{\"type\": \"string\", \"minLength\": 5, \"maxLength\": 2}",
+            "{\"type\": \"array\", \"minItems\": 1000000000}",
+            "{\"$defs\": {\"a\": {\"$ref\": \"#/$defs/b\"}, \"b\": {\"$ref\": \"#/$defs/a\"}}, \"$ref\": \"#/$defs/a\"}",
             "[".repeat(100_000))) {
       assertThrows(
           GrammarException.class,

@@ -10,7 +10,8 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
-/** Turns JSON schemas into GBNF. Needs the native libraries, but no model. Thread-safe. */
+/** Turns JSON schemas into GBNF. Needs the native libraries, but no model; the
+ * grammars have passed {@link GbnfChecker}. Thread-safe. */
 public final class JsonSchemas {
   private static final long MAX_GRAMMAR_BYTES = 1L << 26;
   private static final long STACK_BYTES = 1L << 26;
@@ -30,7 +31,14 @@ public final class JsonSchemas {
           "the JSON schema is no JSON text: " + e.getMessage() + "; correct it there", e);
     }
     // The conversion calls itself for each level.
-    return DeepStack.call(STACK_BYTES, () -> convert(schema));
+    Grammar.Gbnf grammar = DeepStack.call(STACK_BYTES, () -> convert(schema));
+    try {
+      GbnfChecker.check(grammar.source(), grammar.root());
+    } catch (GrammarException e) {
+      throw new GrammarException(
+          "the JSON schema asks for what a grammar cannot express: " + e.getMessage(), e);
+    }
+    return grammar;
   }
 
   private static Grammar.Gbnf convert(Grammar.JsonSchema schema) {
