@@ -29,9 +29,6 @@ public final class LlamaSession implements AutoCloseable {
   private static final PrefillProgress QUIET = (done, total) -> {};
   private static final int INITIAL_TOKENS = 256;
 
-  /** llama_decode was stopped by the abort callback. */
-  private static final int ABORTED = 2;
-
   private final LlamaContext owner;
   private final NativeContext context;
   private final int sequence;
@@ -393,7 +390,7 @@ public final class LlamaSession implements AutoCloseable {
         int position = decoded + i;
         context.put(i, tokens[position], position, sequence, position == end - 1);
       }
-      int status = operation.shouldStop() ? ABORTED : owner.decode(count);
+      int status = operation.shouldStop() ? NativeContext.STOPPED : owner.decode(count);
       if (status != Status.OK) {
         throw failure(status, start, end);
       }
@@ -417,7 +414,7 @@ public final class LlamaSession implements AutoCloseable {
   private RuntimeException failure(int status, int start, int end) {
     String detail = status == Status.EXCEPTION ? ": " + context.error().message() : "";
     String lost = stepBackTo(start);
-    if (status == ABORTED) {
+    if (status == NativeContext.STOPPED) {
       if (owner.isClosed()) {
         return new AlreadyClosedException("the context was closed during the call");
       }

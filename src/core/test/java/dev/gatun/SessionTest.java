@@ -40,7 +40,10 @@ class SessionTest {
   }
 
   private static ContextOptions options(int tokens) {
-    return ContextOptions.defaults().withContextTokens(tokens);
+    return ContextOptions.defaults()
+        .withContextTokens(tokens)
+        .withThreads(1)
+        .withBatchThreads(1);
   }
 
   private static String ask(LlamaSession session, String document, String question) {

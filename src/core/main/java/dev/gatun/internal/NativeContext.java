@@ -27,6 +27,9 @@ import java.lang.foreign.ValueLayout;
  * <p>Everything but {@link #guard()} and {@link #interrupt()} is used by the thread inside the guard.
  */
 public final class NativeContext {
+  /** {@code llama_decode} was stopped by the interrupt. */
+  public static final int STOPPED = 2;
+
   private final NativeModel model;
   private final Arena handleArena = Arena.ofShared();
   private final Arena bufferArena = Arena.ofShared();
@@ -231,7 +234,11 @@ public final class NativeContext {
   public int decode(int count) {
     llama_batch.n_tokens(batch, count);
     int status = gatun_decode(handle, batch, error.segment(), error.capacity());
-    NativeLog.drain();
+    if (status == STOPPED) {
+      NativeLog.drainAfterStop();
+    } else {
+      NativeLog.drain();
+    }
     return status;
   }
 

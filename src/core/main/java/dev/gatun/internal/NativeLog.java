@@ -37,18 +37,29 @@ public final class NativeLog {
   /** Hands over the lines that wait. Cheap when there are none. */
   public static void drain() {
     if (gatun_log_pending() > 0) {
-      drainAll();
+      drainAll(Level.ERROR);
     }
   }
 
-  private static void drainAll() {
+  /**
+   * Hands over the lines that wait after a call that was stopped on purpose: llama.cpp reports that as an error, which
+   * it is not, so nothing is logged above {@code DEBUG}.
+   */
+  static void drainAfterStop() {
+    if (gatun_log_pending() > 0) {
+      drainAll(Level.DEBUG);
+    }
+  }
+
+  private static void drainAll(Level highest) {
     Logger logger = System.getLogger(LOGGER);
     synchronized (LOCK) {
       try (Arena arena = Arena.ofConfined()) {
         MemorySegment level = arena.allocate(ValueLayout.JAVA_INT);
         MemorySegment line = arena.allocate(LINE_BYTES);
         while (gatun_log_next(level, line, LINE_BYTES) >= 0) {
-          logger.log(level(level.get(ValueLayout.JAVA_INT, 0)), line.getString(0));
+          Level own = level(level.get(ValueLayout.JAVA_INT, 0));
+          logger.log(own.compareTo(highest) > 0 ? highest : own, line.getString(0));
         }
         long dropped = gatun_log_dropped();
         if (dropped > 0) {
