@@ -74,10 +74,17 @@ std::string cache_key(const llama_model * model, const char * template_src) {
     return key;
 }
 
+void parse_template(const char * source) {
+    try {
+        const common_chat_template parsed(source, "", "");
+    } catch (const std::exception & refused) {
+        fail(std::string("the chat template does not parse: ") + refused.what());
+    }
+}
+
 templates_ptr find_templates(const llama_model * model, const char * template_src) {
     if (template_src != nullptr) {
         require(template_src[0] != '\0', "the chat template is empty");
-        // llama-common throws a sliced exception from here on; parse first, for the reason.
     } else {
         require(model != nullptr, "model and template_src may not both be NULL");
         if (llama_model_chat_template(model, nullptr) == nullptr) {
@@ -87,6 +94,8 @@ templates_ptr find_templates(const llama_model * model, const char * template_sr
     std::string key = cache_key(model, template_src);
     templates_ptr found = template_cache::instance().find(key);
     if (found == nullptr) {
+        // llama-common would throw a bare std::exception; parse first, for the reason.
+        parse_template(template_src != nullptr ? template_src : llama_model_chat_template(model, nullptr));
         found = common_chat_templates_init(model, template_src != nullptr ? template_src : "");
         template_cache::instance().add(std::move(key), found);
     }
@@ -160,11 +169,7 @@ int32_t gatun_chat_render(const struct llama_model * model, const char * templat
 int32_t gatun_chat_template_check(const char * template_src, char * err, size_t err_cap) {
     return guarded("chat template", err, err_cap, [&]() -> int32_t {
         require(template_src != nullptr, "template_src may not be NULL");
-        try {
-            const common_chat_template parsed(template_src, "", "");
-        } catch (const std::exception & refused) {
-            fail(refused.what());
-        }
+        parse_template(template_src);
         return GATUN_OK;
     });
 }

@@ -20,8 +20,12 @@ void require_grammar(const llama_vocab * vocab, const char * grammar, const char
 // A buffer that this thread keeps from one token to the next. It is taken away while it is in use: a custom sampler may
 // sample from another context in the middle.
 struct candidates_loan {
-    candidates_loan() { candidates.swap(kept()); }
-    ~candidates_loan() { candidates.swap(kept()); }
+    candidates_loan() {
+        candidates.swap(kept());
+    }
+    ~candidates_loan() {
+        candidates.swap(kept());
+    }
     candidates_loan(const candidates_loan &) = delete;
     candidates_loan & operator=(const candidates_loan &) = delete;
 

@@ -5,7 +5,11 @@
 
 #include "ggml.h"
 
-#include <stdio.h>
+#ifdef __cplusplus
+#    include <cstdio> // undefines the macro of that name, so it comes first
+#else
+#    include <stdio.h>
+#endif
 
 #ifdef __cplusplus
 extern "C" {
