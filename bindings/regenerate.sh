@@ -53,7 +53,7 @@ for list in "$here"/jextract/include/*.txt; do
 done
 
 out=$here/main/java/dev/gatun/bindings/generated
-keep='CTypes NativeSymbols package-info'
+keep='CTypes Carrier NativeSymbols package-info'
 for f in "$out"/*.java; do
   [ -f "$f" ] || continue
   case " $keep " in *" $(basename "$f" .java) "*) ;; *) rm -f "$f" ;; esac

@@ -24,6 +24,9 @@ import java.util.regex.Pattern;
  *       pointers) are left out: they belong to the hand-written half of the module.
  * </ul>
  *
+ * <p>Functions of whole numbers and pointers are called by {@code Carrier}, which has one shape for all of
+ * them; why stands there.
+ *
  * <p>Usage: {@code java Lean.java <jextract output> <generated package folder> <symbols file>}.
  */
 final class Lean {
@@ -41,6 +44,12 @@ final class Lean {
           "C_BOOL", "boolean", "C_CHAR", "byte", "C_SHORT", "short", "C_INT", "int",
           "C_LONG_LONG", "long", "C_FLOAT", "float", "C_DOUBLE", "double",
           "C_POINTER", "MemorySegment");
+
+  /** The most arguments that {@code Carrier.call} passes on. */
+  private static final int CARRIED = 10;
+
+  /** So many arguments are in registers on Apple's ABI, which packs the rest by size. */
+  private static final int IN_REGISTERS = 8;
 
   /** A field, flattened out of anonymous groups. */
   private record Field(String name, String type, long count, long offset, long bytes) {}
@@ -155,6 +164,23 @@ final class Lean {
       if (!name.equals("mtmd_h")) {
         functions.add(f);
       }
+      if (fitsCarrier(desc)) {
+        out.append(
+            """
+
+                private static final class %1$s {
+                    static final FunctionDescriptor DESC = %2$s;
+                    static final MemorySegment ADDRESS = NativeSymbols.find("%1$s");
+                }
+
+            %3$s    public static %4$s %1$s(%5$s) {
+                    %6$s
+                }
+            """
+                .formatted(
+                    f, desc, method.group(1), result, method.group(4), carried(f, result, method)));
+        continue;
+      }
       String call = method.group(5).replace("mh$", f + ".HANDLE");
       String cast = result.equals("void") ? "" : "return (" + result + ") ";
       out.append(
@@ -182,6 +208,44 @@ final class Lean {
       throw new IllegalStateException(name + ": " + seen + " methods, " + descriptors.size());
     }
     return out.append("}\n").toString();
+  }
+
+  /** Whether {@code Carrier} can call it: see there. */
+  private static boolean fitsCarrier(String desc) {
+    String[] kinds = desc.substring(desc.indexOf('(') + 1, desc.lastIndexOf(')')).strip().split("\\s*,\\s*");
+    int first = desc.startsWith("FunctionDescriptor.ofVoid") ? 0 : 1;
+    for (int i = 0; i < kinds.length; i++) {
+      boolean wide = kinds[i].matches("CTypes\\.C_(POINTER|LONG_LONG)");
+      boolean whole = wide || kinds[i].isEmpty() || kinds[i].matches("CTypes\\.C_(INT|BOOL|CHAR|SHORT)");
+      int position = i - first;
+      if (!whole || position >= CARRIED || (position >= IN_REGISTERS && !wide)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  private static String carried(String f, String result, Matcher method) {
+    var call = new StringBuilder("Carrier.call(" + f + ".ADDRESS");
+    if (!method.group(4).isBlank()) {
+      for (String parameter : method.group(4).split(",")) {
+        String[] parts = parameter.strip().split(" ");
+        call.append(", ").append(
+            switch (parts[0]) {
+              case "MemorySegment" -> parts[1];
+              case "boolean" -> "Carrier.of(" + parts[1] + " ? 1 : 0)";
+              default -> "Carrier.of(" + parts[1] + ")";
+            });
+      }
+    }
+    call.append(")");
+    return switch (result) {
+      case "void" -> call + ";";
+      case "long" -> "return " + call + ";";
+      case "boolean" -> "return (byte) " + call + " != 0;";
+      case "MemorySegment" -> "return MemorySegment.ofAddress(" + call + ");";
+      default -> "return (" + result + ") " + call + ";";
+    };
   }
 
   // ---- callbacks ------------------------------------------------------------------------------

@@ -97,7 +97,7 @@ record GeneratedSet(
 
   private static void addFunctions(String owner, String text, List<Function> functions)
       throws ReflectiveOperationException {
-    int expected = text.split("static final MethodHandle HANDLE", -1).length - 1;
+    int expected = text.split("static final FunctionDescriptor DESC", -1).length - 1;
     int before = functions.size();
     Matcher m = FUNCTION.matcher(text);
     while (m.find()) {

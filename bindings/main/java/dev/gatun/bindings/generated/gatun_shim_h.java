@@ -64,8 +64,7 @@ public final class gatun_shim_h {
     private static final class gatun_shim_abi {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_INT    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_shim_abi"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_shim_abi");
     }
 
     /**
@@ -74,20 +73,13 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_shim_abi() {
-        try {
-            return (int) gatun_shim_abi.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_shim_abi.ADDRESS);
     }
 
     private static final class gatun_llama_tree {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_POINTER    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_llama_tree"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_llama_tree");
     }
 
     /**
@@ -96,21 +88,14 @@ public final class gatun_shim_h {
      * }
      */
     public static MemorySegment gatun_llama_tree() {
-        try {
-            return (MemorySegment) gatun_llama_tree.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(gatun_llama_tree.ADDRESS));
     }
 
     private static final class gatun_free {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_free"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_free");
     }
 
     /**
@@ -119,21 +104,14 @@ public final class gatun_shim_h {
      * }
      */
     public static void gatun_free(MemorySegment ptr) {
-        try {
-            gatun_free.HANDLE.invokeExact(ptr);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(gatun_free.ADDRESS, ptr);
     }
 
     private static final class gatun_log_install {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_log_install"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_log_install");
     }
 
     /**
@@ -142,20 +120,13 @@ public final class gatun_shim_h {
      * }
      */
     public static void gatun_log_install(int min_level) {
-        try {
-            gatun_log_install.HANDLE.invokeExact(min_level);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(gatun_log_install.ADDRESS, Carrier.of(min_level));
     }
 
     private static final class gatun_log_pending {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_INT    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_log_pending"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_log_pending");
     }
 
     /**
@@ -164,13 +135,7 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_log_pending() {
-        try {
-            return (int) gatun_log_pending.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_log_pending.ADDRESS);
     }
 
     private static final class gatun_log_next {
@@ -180,8 +145,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_log_next"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_log_next");
     }
 
     /**
@@ -190,20 +154,13 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_log_next(MemorySegment level, MemorySegment buf, long cap) {
-        try {
-            return (int) gatun_log_next.HANDLE.invokeExact(level, buf, cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_log_next.ADDRESS, level, buf, Carrier.of(cap));
     }
 
     private static final class gatun_log_dropped {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_LONG_LONG    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_log_dropped"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_log_dropped");
     }
 
     /**
@@ -212,13 +169,7 @@ public final class gatun_shim_h {
      * }
      */
     public static long gatun_log_dropped() {
-        try {
-            return (long) gatun_log_dropped.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(gatun_log_dropped.ADDRESS);
     }
 
     private static final class gatun_log_emit {
@@ -226,8 +177,7 @@ public final class gatun_shim_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_log_emit"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_log_emit");
     }
 
     /**
@@ -236,13 +186,7 @@ public final class gatun_shim_h {
      * }
      */
     public static void gatun_log_emit(int level, MemorySegment text) {
-        try {
-            gatun_log_emit.HANDLE.invokeExact(level, text);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(gatun_log_emit.ADDRESS, Carrier.of(level), text);
     }
 
     private static final class gatun_interrupt_attach {
@@ -250,8 +194,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_interrupt_attach"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_interrupt_attach");
     }
 
     /**
@@ -260,13 +203,7 @@ public final class gatun_shim_h {
      * }
      */
     public static void gatun_interrupt_attach(MemorySegment ctx, MemorySegment cell) {
-        try {
-            gatun_interrupt_attach.HANDLE.invokeExact(ctx, cell);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(gatun_interrupt_attach.ADDRESS, ctx, cell);
     }
 
     private static final class gatun_backend_load {
@@ -277,8 +214,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_backend_load"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_backend_load");
     }
 
     /**
@@ -287,13 +223,7 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_backend_load(MemorySegment path, MemorySegment out, MemorySegment err, long err_cap) {
-        try {
-            return (int) gatun_backend_load.HANDLE.invokeExact(path, out, err, err_cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_backend_load.ADDRESS, path, out, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_backend_score {
@@ -304,8 +234,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_backend_score"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_backend_score");
     }
 
     /**
@@ -314,21 +243,14 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_backend_score(MemorySegment path, MemorySegment out, MemorySegment err, long err_cap) {
-        try {
-            return (int) gatun_backend_score.HANDLE.invokeExact(path, out, err, err_cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_backend_score.ADDRESS, path, out, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_model_default_params {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_model_default_params"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_model_default_params");
     }
 
     /**
@@ -337,21 +259,14 @@ public final class gatun_shim_h {
      * }
      */
     public static void gatun_model_default_params(MemorySegment out) {
-        try {
-            gatun_model_default_params.HANDLE.invokeExact(out);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(gatun_model_default_params.ADDRESS, out);
     }
 
     private static final class gatun_context_default_params {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_context_default_params"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_context_default_params");
     }
 
     /**
@@ -360,13 +275,7 @@ public final class gatun_shim_h {
      * }
      */
     public static void gatun_context_default_params(MemorySegment out) {
-        try {
-            gatun_context_default_params.HANDLE.invokeExact(out);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(gatun_context_default_params.ADDRESS, out);
     }
 
     private static final class gatun_model_load {
@@ -379,8 +288,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_model_load"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_model_load");
     }
 
     /**
@@ -389,13 +297,7 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_model_load(MemorySegment paths, long n_paths, MemorySegment params, MemorySegment out, MemorySegment err, long err_cap) {
-        try {
-            return (int) gatun_model_load.HANDLE.invokeExact(paths, n_paths, params, out, err, err_cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_model_load.ADDRESS, paths, Carrier.of(n_paths), params, out, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_adapter_lora_load {
@@ -407,8 +309,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_adapter_lora_load"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_adapter_lora_load");
     }
 
     /**
@@ -417,13 +318,7 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_adapter_lora_load(MemorySegment model, MemorySegment path, MemorySegment out, MemorySegment err, long err_cap) {
-        try {
-            return (int) gatun_adapter_lora_load.HANDLE.invokeExact(model, path, out, err, err_cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_adapter_lora_load.ADDRESS, model, path, out, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_model_quantize {
@@ -435,8 +330,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_model_quantize"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_model_quantize");
     }
 
     /**
@@ -445,13 +339,7 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_model_quantize(MemorySegment path_in, MemorySegment path_out, MemorySegment params, MemorySegment err, long err_cap) {
-        try {
-            return (int) gatun_model_quantize.HANDLE.invokeExact(path_in, path_out, params, err, err_cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_model_quantize.ADDRESS, path_in, path_out, params, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_context_new {
@@ -463,8 +351,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_context_new"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_context_new");
     }
 
     /**
@@ -473,13 +360,7 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_context_new(MemorySegment model, MemorySegment params, MemorySegment out, MemorySegment err, long err_cap) {
-        try {
-            return (int) gatun_context_new.HANDLE.invokeExact(model, params, out, err, err_cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_context_new.ADDRESS, model, params, out, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_threadpools_attach {
@@ -493,8 +374,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_threadpools_attach"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_threadpools_attach");
     }
 
     /**
@@ -503,21 +383,14 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_threadpools_attach(MemorySegment ctx, int n_threads, int n_threads_batch, int poll, MemorySegment out, MemorySegment err, long err_cap) {
-        try {
-            return (int) gatun_threadpools_attach.HANDLE.invokeExact(ctx, n_threads, n_threads_batch, poll, out, err, err_cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_threadpools_attach.ADDRESS, ctx, Carrier.of(n_threads), Carrier.of(n_threads_batch), Carrier.of(poll), out, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_threadpools_free {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_threadpools_free"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_threadpools_free");
     }
 
     /**
@@ -526,13 +399,7 @@ public final class gatun_shim_h {
      * }
      */
     public static void gatun_threadpools_free(MemorySegment pools) {
-        try {
-            gatun_threadpools_free.HANDLE.invokeExact(pools);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(gatun_threadpools_free.ADDRESS, pools);
     }
 
     private static final class gatun_decode {
@@ -543,8 +410,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_decode"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_decode");
     }
 
     /**
@@ -553,13 +419,7 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_decode(MemorySegment ctx, MemorySegment batch, MemorySegment err, long err_cap) {
-        try {
-            return (int) gatun_decode.HANDLE.invokeExact(ctx, batch, err, err_cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_decode.ADDRESS, ctx, batch, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_encode {
@@ -570,8 +430,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_encode"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_encode");
     }
 
     /**
@@ -580,13 +439,7 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_encode(MemorySegment ctx, MemorySegment batch, MemorySegment err, long err_cap) {
-        try {
-            return (int) gatun_encode.HANDLE.invokeExact(ctx, batch, err, err_cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_encode.ADDRESS, ctx, batch, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_memory_breakdown {
@@ -599,8 +452,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_memory_breakdown"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_memory_breakdown");
     }
 
     /**
@@ -609,13 +461,7 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_memory_breakdown(MemorySegment ctx, MemorySegment entries, long cap, MemorySegment count, MemorySegment err, long err_cap) {
-        try {
-            return (int) gatun_memory_breakdown.HANDLE.invokeExact(ctx, entries, cap, count, err, err_cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_memory_breakdown.ADDRESS, ctx, entries, Carrier.of(cap), count, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_state_seq_size {
@@ -628,8 +474,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_state_seq_size"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_state_seq_size");
     }
 
     /**
@@ -638,13 +483,7 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_state_seq_size(MemorySegment ctx, int seq, int flags, MemorySegment out, MemorySegment err, long err_cap) {
-        try {
-            return (int) gatun_state_seq_size.HANDLE.invokeExact(ctx, seq, flags, out, err, err_cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_state_seq_size.ADDRESS, ctx, Carrier.of(seq), Carrier.of(flags), out, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_state_seq_get {
@@ -659,8 +498,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_state_seq_get"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_state_seq_get");
     }
 
     /**
@@ -669,13 +507,7 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_state_seq_get(MemorySegment ctx, MemorySegment dst, long size, int seq, int flags, MemorySegment written, MemorySegment err, long err_cap) {
-        try {
-            return (int) gatun_state_seq_get.HANDLE.invokeExact(ctx, dst, size, seq, flags, written, err, err_cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_state_seq_get.ADDRESS, ctx, dst, Carrier.of(size), Carrier.of(seq), Carrier.of(flags), written, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_state_seq_set {
@@ -690,8 +522,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_state_seq_set"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_state_seq_set");
     }
 
     /**
@@ -700,13 +531,7 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_state_seq_set(MemorySegment ctx, MemorySegment src, long size, int seq, int flags, MemorySegment read, MemorySegment err, long err_cap) {
-        try {
-            return (int) gatun_state_seq_set.HANDLE.invokeExact(ctx, src, size, seq, flags, read, err, err_cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_state_seq_set.ADDRESS, ctx, src, Carrier.of(size), Carrier.of(seq), Carrier.of(flags), read, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_set_adapters_lora {
@@ -719,8 +544,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_set_adapters_lora"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_set_adapters_lora");
     }
 
     /**
@@ -729,13 +553,7 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_set_adapters_lora(MemorySegment ctx, MemorySegment adapters, long n, MemorySegment scales, MemorySegment err, long err_cap) {
-        try {
-            return (int) gatun_set_adapters_lora.HANDLE.invokeExact(ctx, adapters, n, scales, err, err_cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_set_adapters_lora.ADDRESS, ctx, adapters, Carrier.of(n), scales, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_set_adapter_cvec {
@@ -750,8 +568,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_set_adapter_cvec"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_set_adapter_cvec");
     }
 
     /**
@@ -760,13 +577,7 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_set_adapter_cvec(MemorySegment ctx, MemorySegment data, long n_floats, int n_embd, int il_start, int il_end, MemorySegment err, long err_cap) {
-        try {
-            return (int) gatun_set_adapter_cvec.HANDLE.invokeExact(ctx, data, n_floats, n_embd, il_start, il_end, err, err_cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_set_adapter_cvec.ADDRESS, ctx, data, Carrier.of(n_floats), Carrier.of(n_embd), Carrier.of(il_start), Carrier.of(il_end), err, Carrier.of(err_cap));
     }
 
     private static final class gatun_tokenize {
@@ -783,8 +594,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_tokenize"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_tokenize");
     }
 
     /**
@@ -793,13 +603,7 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_tokenize(MemorySegment vocab, MemorySegment text, int text_bytes, MemorySegment out, int cap, boolean add_special, boolean parse_special, MemorySegment count, MemorySegment err, long err_cap) {
-        try {
-            return (int) gatun_tokenize.HANDLE.invokeExact(vocab, text, text_bytes, out, cap, add_special, parse_special, count, err, err_cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_tokenize.ADDRESS, vocab, text, Carrier.of(text_bytes), out, Carrier.of(cap), Carrier.of(add_special ? 1 : 0), Carrier.of(parse_special ? 1 : 0), count, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_token_to_piece {
@@ -814,8 +618,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_token_to_piece"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_token_to_piece");
     }
 
     /**
@@ -824,13 +627,7 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_token_to_piece(MemorySegment vocab, int token, MemorySegment out, int cap, boolean special, MemorySegment count, MemorySegment err, long err_cap) {
-        try {
-            return (int) gatun_token_to_piece.HANDLE.invokeExact(vocab, token, out, cap, special, count, err, err_cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_token_to_piece.ADDRESS, vocab, Carrier.of(token), out, Carrier.of(cap), Carrier.of(special ? 1 : 0), count, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_detokenize {
@@ -847,8 +644,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_detokenize"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_detokenize");
     }
 
     /**
@@ -857,13 +653,7 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_detokenize(MemorySegment vocab, MemorySegment tokens, int n_tokens, MemorySegment out, int cap, boolean remove_special, boolean unparse_special, MemorySegment count, MemorySegment err, long err_cap) {
-        try {
-            return (int) gatun_detokenize.HANDLE.invokeExact(vocab, tokens, n_tokens, out, cap, remove_special, unparse_special, count, err, err_cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_detokenize.ADDRESS, vocab, tokens, Carrier.of(n_tokens), out, Carrier.of(cap), Carrier.of(remove_special ? 1 : 0), Carrier.of(unparse_special ? 1 : 0), count, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_sampler_init_grammar {
@@ -876,8 +666,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_sampler_init_grammar"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_sampler_init_grammar");
     }
 
     /**
@@ -886,13 +675,7 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_sampler_init_grammar(MemorySegment vocab, MemorySegment grammar, MemorySegment root, MemorySegment out, MemorySegment err, long err_cap) {
-        try {
-            return (int) gatun_sampler_init_grammar.HANDLE.invokeExact(vocab, grammar, root, out, err, err_cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_sampler_init_grammar.ADDRESS, vocab, grammar, root, out, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_sampler_init_grammar_lazy {
@@ -909,8 +692,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_sampler_init_grammar_lazy"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_sampler_init_grammar_lazy");
     }
 
     /**
@@ -919,13 +701,7 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_sampler_init_grammar_lazy(MemorySegment vocab, MemorySegment grammar, MemorySegment root, MemorySegment patterns, long n_patterns, MemorySegment tokens, long n_tokens, MemorySegment out, MemorySegment err, long err_cap) {
-        try {
-            return (int) gatun_sampler_init_grammar_lazy.HANDLE.invokeExact(vocab, grammar, root, patterns, n_patterns, tokens, n_tokens, out, err, err_cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_sampler_init_grammar_lazy.ADDRESS, vocab, grammar, root, patterns, Carrier.of(n_patterns), tokens, Carrier.of(n_tokens), out, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_sampler_init_dry {
@@ -971,8 +747,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_sampler_sample"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_sampler_sample");
     }
 
     /**
@@ -981,13 +756,7 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_sampler_sample(MemorySegment chain, MemorySegment ctx, int idx, MemorySegment out, MemorySegment err, long err_cap) {
-        try {
-            return (int) gatun_sampler_sample.HANDLE.invokeExact(chain, ctx, idx, out, err, err_cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_sampler_sample.ADDRESS, chain, ctx, Carrier.of(idx), out, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_sampler_apply {
@@ -998,8 +767,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_sampler_apply"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_sampler_apply");
     }
 
     /**
@@ -1008,13 +776,7 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_sampler_apply(MemorySegment chain, MemorySegment candidates, MemorySegment err, long err_cap) {
-        try {
-            return (int) gatun_sampler_apply.HANDLE.invokeExact(chain, candidates, err, err_cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_sampler_apply.ADDRESS, chain, candidates, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_sampler_accept {
@@ -1025,8 +787,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_sampler_accept"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_sampler_accept");
     }
 
     /**
@@ -1035,13 +796,7 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_sampler_accept(MemorySegment chain, int token, MemorySegment err, long err_cap) {
-        try {
-            return (int) gatun_sampler_accept.HANDLE.invokeExact(chain, token, err, err_cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_sampler_accept.ADDRESS, chain, Carrier.of(token), err, Carrier.of(err_cap));
     }
 
     private static final class gatun_sampler_chain_new {
@@ -1049,8 +804,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_BOOL
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_sampler_chain_new"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_sampler_chain_new");
     }
 
     /**
@@ -1059,13 +813,7 @@ public final class gatun_shim_h {
      * }
      */
     public static MemorySegment gatun_sampler_chain_new(boolean no_perf) {
-        try {
-            return (MemorySegment) gatun_sampler_chain_new.HANDLE.invokeExact(no_perf);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(gatun_sampler_chain_new.ADDRESS, Carrier.of(no_perf ? 1 : 0)));
     }
 
     private static final class gatun_logsumexp {
@@ -1100,8 +848,7 @@ public final class gatun_shim_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_top_k"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_top_k");
     }
 
     /**
@@ -1110,13 +857,7 @@ public final class gatun_shim_h {
      * }
      */
     public static void gatun_top_k(MemorySegment logits, int n, int k, MemorySegment out) {
-        try {
-            gatun_top_k.HANDLE.invokeExact(logits, n, k, out);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(gatun_top_k.ADDRESS, logits, Carrier.of(n), Carrier.of(k), out);
     }
 
     private static final class gatun_chat_render {
@@ -1129,8 +870,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_chat_render"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_chat_render");
     }
 
     /**
@@ -1139,13 +879,7 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_chat_render(MemorySegment model, MemorySegment template_src, MemorySegment request, MemorySegment out, MemorySegment err, long err_cap) {
-        try {
-            return (int) gatun_chat_render.HANDLE.invokeExact(model, template_src, request, out, err, err_cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_chat_render.ADDRESS, model, template_src, request, out, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_chat_template_check {
@@ -1155,8 +889,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_chat_template_check"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_chat_template_check");
     }
 
     /**
@@ -1165,13 +898,7 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_chat_template_check(MemorySegment template_src, MemorySegment err, long err_cap) {
-        try {
-            return (int) gatun_chat_template_check.HANDLE.invokeExact(template_src, err, err_cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_chat_template_check.ADDRESS, template_src, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_json_schema_to_grammar {
@@ -1182,8 +909,7 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_json_schema_to_grammar"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_json_schema_to_grammar");
     }
 
     /**
@@ -1192,12 +918,6 @@ public final class gatun_shim_h {
      * }
      */
     public static int gatun_json_schema_to_grammar(MemorySegment schema, MemorySegment out, MemorySegment err, long err_cap) {
-        try {
-            return (int) gatun_json_schema_to_grammar.HANDLE.invokeExact(schema, out, err, err_cap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gatun_json_schema_to_grammar.ADDRESS, schema, out, err, Carrier.of(err_cap));
     }
 }

@@ -162,8 +162,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_tallocr_alloc"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_tallocr_alloc");
     }
 
     /**
@@ -172,13 +171,7 @@ public final class ggml_backend_h {
      * }
      */
     public static int ggml_tallocr_alloc(MemorySegment talloc, MemorySegment tensor) {
-        try {
-            return (int) ggml_tallocr_alloc.HANDLE.invokeExact(talloc, tensor);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(ggml_tallocr_alloc.ADDRESS, talloc, tensor);
     }
 
     private static final class ggml_gallocr_new {
@@ -186,8 +179,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_gallocr_new"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_gallocr_new");
     }
 
     /**
@@ -196,13 +188,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_gallocr_new(MemorySegment buft) {
-        try {
-            return (MemorySegment) ggml_gallocr_new.HANDLE.invokeExact(buft);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_gallocr_new.ADDRESS, buft));
     }
 
     private static final class ggml_gallocr_new_n {
@@ -211,8 +197,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_gallocr_new_n"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_gallocr_new_n");
     }
 
     /**
@@ -221,21 +206,14 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_gallocr_new_n(MemorySegment bufts, int n_bufs) {
-        try {
-            return (MemorySegment) ggml_gallocr_new_n.HANDLE.invokeExact(bufts, n_bufs);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_gallocr_new_n.ADDRESS, bufts, Carrier.of(n_bufs)));
     }
 
     private static final class ggml_gallocr_free {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_gallocr_free"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_gallocr_free");
     }
 
     /**
@@ -244,13 +222,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_gallocr_free(MemorySegment galloc) {
-        try {
-            ggml_gallocr_free.HANDLE.invokeExact(galloc);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_gallocr_free.ADDRESS, galloc);
     }
 
     private static final class ggml_gallocr_reserve {
@@ -259,8 +231,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_gallocr_reserve"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_gallocr_reserve");
     }
 
     /**
@@ -269,13 +240,7 @@ public final class ggml_backend_h {
      * }
      */
     public static boolean ggml_gallocr_reserve(MemorySegment galloc, MemorySegment graph) {
-        try {
-            return (boolean) ggml_gallocr_reserve.HANDLE.invokeExact(galloc, graph);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(ggml_gallocr_reserve.ADDRESS, galloc, graph) != 0;
     }
 
     private static final class ggml_gallocr_reserve_n_size {
@@ -286,8 +251,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_gallocr_reserve_n_size"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_gallocr_reserve_n_size");
     }
 
     /**
@@ -296,13 +260,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_gallocr_reserve_n_size(MemorySegment galloc, MemorySegment graph, MemorySegment node_buffer_ids, MemorySegment leaf_buffer_ids, MemorySegment sizes) {
-        try {
-            ggml_gallocr_reserve_n_size.HANDLE.invokeExact(galloc, graph, node_buffer_ids, leaf_buffer_ids, sizes);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_gallocr_reserve_n_size.ADDRESS, galloc, graph, node_buffer_ids, leaf_buffer_ids, sizes);
     }
 
     private static final class ggml_gallocr_reserve_n {
@@ -313,8 +271,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_gallocr_reserve_n"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_gallocr_reserve_n");
     }
 
     /**
@@ -323,13 +280,7 @@ public final class ggml_backend_h {
      * }
      */
     public static boolean ggml_gallocr_reserve_n(MemorySegment galloc, MemorySegment graph, MemorySegment node_buffer_ids, MemorySegment leaf_buffer_ids) {
-        try {
-            return (boolean) ggml_gallocr_reserve_n.HANDLE.invokeExact(galloc, graph, node_buffer_ids, leaf_buffer_ids);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(ggml_gallocr_reserve_n.ADDRESS, galloc, graph, node_buffer_ids, leaf_buffer_ids) != 0;
     }
 
     private static final class ggml_gallocr_alloc_graph {
@@ -338,8 +289,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_gallocr_alloc_graph"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_gallocr_alloc_graph");
     }
 
     /**
@@ -348,13 +298,7 @@ public final class ggml_backend_h {
      * }
      */
     public static boolean ggml_gallocr_alloc_graph(MemorySegment galloc, MemorySegment graph) {
-        try {
-            return (boolean) ggml_gallocr_alloc_graph.HANDLE.invokeExact(galloc, graph);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(ggml_gallocr_alloc_graph.ADDRESS, galloc, graph) != 0;
     }
 
     private static final class ggml_gallocr_get_buffer_size {
@@ -363,8 +307,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_gallocr_get_buffer_size"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_gallocr_get_buffer_size");
     }
 
     /**
@@ -373,13 +316,7 @@ public final class ggml_backend_h {
      * }
      */
     public static long ggml_gallocr_get_buffer_size(MemorySegment galloc, int buffer_id) {
-        try {
-            return (long) ggml_gallocr_get_buffer_size.HANDLE.invokeExact(galloc, buffer_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_gallocr_get_buffer_size.ADDRESS, galloc, Carrier.of(buffer_id));
     }
 
     private static final class ggml_backend_alloc_ctx_tensors_from_buft_size {
@@ -388,8 +325,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_alloc_ctx_tensors_from_buft_size"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_alloc_ctx_tensors_from_buft_size");
     }
 
     /**
@@ -398,13 +334,7 @@ public final class ggml_backend_h {
      * }
      */
     public static long ggml_backend_alloc_ctx_tensors_from_buft_size(MemorySegment ctx, MemorySegment buft) {
-        try {
-            return (long) ggml_backend_alloc_ctx_tensors_from_buft_size.HANDLE.invokeExact(ctx, buft);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_backend_alloc_ctx_tensors_from_buft_size.ADDRESS, ctx, buft);
     }
 
     private static final class ggml_backend_alloc_ctx_tensors_from_buft {
@@ -413,8 +343,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_alloc_ctx_tensors_from_buft"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_alloc_ctx_tensors_from_buft");
     }
 
     /**
@@ -423,13 +352,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_alloc_ctx_tensors_from_buft(MemorySegment ctx, MemorySegment buft) {
-        try {
-            return (MemorySegment) ggml_backend_alloc_ctx_tensors_from_buft.HANDLE.invokeExact(ctx, buft);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_alloc_ctx_tensors_from_buft.ADDRESS, ctx, buft));
     }
 
     private static final class ggml_backend_alloc_ctx_tensors {
@@ -438,8 +361,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_alloc_ctx_tensors"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_alloc_ctx_tensors");
     }
 
     /**
@@ -448,13 +370,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_alloc_ctx_tensors(MemorySegment ctx, MemorySegment backend) {
-        try {
-            return (MemorySegment) ggml_backend_alloc_ctx_tensors.HANDLE.invokeExact(ctx, backend);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_alloc_ctx_tensors.ADDRESS, ctx, backend));
     }
 
     private static final class ggml_backend_buft_name {
@@ -462,8 +378,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_buft_name"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_buft_name");
     }
 
     /**
@@ -472,13 +387,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_buft_name(MemorySegment buft) {
-        try {
-            return (MemorySegment) ggml_backend_buft_name.HANDLE.invokeExact(buft);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_buft_name.ADDRESS, buft));
     }
 
     private static final class ggml_backend_buft_alloc_buffer {
@@ -487,8 +396,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_buft_alloc_buffer"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_buft_alloc_buffer");
     }
 
     /**
@@ -497,13 +405,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_buft_alloc_buffer(MemorySegment buft, long size) {
-        try {
-            return (MemorySegment) ggml_backend_buft_alloc_buffer.HANDLE.invokeExact(buft, size);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_buft_alloc_buffer.ADDRESS, buft, Carrier.of(size)));
     }
 
     private static final class ggml_backend_buft_get_alignment {
@@ -511,8 +413,7 @@ public final class ggml_backend_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_buft_get_alignment"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_buft_get_alignment");
     }
 
     /**
@@ -521,13 +422,7 @@ public final class ggml_backend_h {
      * }
      */
     public static long ggml_backend_buft_get_alignment(MemorySegment buft) {
-        try {
-            return (long) ggml_backend_buft_get_alignment.HANDLE.invokeExact(buft);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_backend_buft_get_alignment.ADDRESS, buft);
     }
 
     private static final class ggml_backend_buft_get_max_size {
@@ -535,8 +430,7 @@ public final class ggml_backend_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_buft_get_max_size"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_buft_get_max_size");
     }
 
     /**
@@ -545,13 +439,7 @@ public final class ggml_backend_h {
      * }
      */
     public static long ggml_backend_buft_get_max_size(MemorySegment buft) {
-        try {
-            return (long) ggml_backend_buft_get_max_size.HANDLE.invokeExact(buft);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_backend_buft_get_max_size.ADDRESS, buft);
     }
 
     private static final class ggml_backend_buft_get_alloc_size {
@@ -560,8 +448,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_buft_get_alloc_size"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_buft_get_alloc_size");
     }
 
     /**
@@ -570,13 +457,7 @@ public final class ggml_backend_h {
      * }
      */
     public static long ggml_backend_buft_get_alloc_size(MemorySegment buft, MemorySegment tensor) {
-        try {
-            return (long) ggml_backend_buft_get_alloc_size.HANDLE.invokeExact(buft, tensor);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_backend_buft_get_alloc_size.ADDRESS, buft, tensor);
     }
 
     private static final class ggml_backend_buft_is_host {
@@ -584,8 +465,7 @@ public final class ggml_backend_h {
             CTypes.C_BOOL,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_buft_is_host"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_buft_is_host");
     }
 
     /**
@@ -594,13 +474,7 @@ public final class ggml_backend_h {
      * }
      */
     public static boolean ggml_backend_buft_is_host(MemorySegment buft) {
-        try {
-            return (boolean) ggml_backend_buft_is_host.HANDLE.invokeExact(buft);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(ggml_backend_buft_is_host.ADDRESS, buft) != 0;
     }
 
     private static final class ggml_backend_buft_get_device {
@@ -608,8 +482,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_buft_get_device"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_buft_get_device");
     }
 
     /**
@@ -618,13 +491,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_buft_get_device(MemorySegment buft) {
-        try {
-            return (MemorySegment) ggml_backend_buft_get_device.HANDLE.invokeExact(buft);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_buft_get_device.ADDRESS, buft));
     }
 
     private static final class ggml_backend_buffer_name {
@@ -632,8 +499,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_buffer_name"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_buffer_name");
     }
 
     /**
@@ -642,21 +508,14 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_buffer_name(MemorySegment buffer) {
-        try {
-            return (MemorySegment) ggml_backend_buffer_name.HANDLE.invokeExact(buffer);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_buffer_name.ADDRESS, buffer));
     }
 
     private static final class ggml_backend_buffer_free {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_buffer_free"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_buffer_free");
     }
 
     /**
@@ -665,13 +524,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_buffer_free(MemorySegment buffer) {
-        try {
-            ggml_backend_buffer_free.HANDLE.invokeExact(buffer);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_buffer_free.ADDRESS, buffer);
     }
 
     private static final class ggml_backend_buffer_get_base {
@@ -679,8 +532,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_buffer_get_base"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_buffer_get_base");
     }
 
     /**
@@ -689,13 +541,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_buffer_get_base(MemorySegment buffer) {
-        try {
-            return (MemorySegment) ggml_backend_buffer_get_base.HANDLE.invokeExact(buffer);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_buffer_get_base.ADDRESS, buffer));
     }
 
     private static final class ggml_backend_buffer_get_size {
@@ -703,8 +549,7 @@ public final class ggml_backend_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_buffer_get_size"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_buffer_get_size");
     }
 
     /**
@@ -713,13 +558,7 @@ public final class ggml_backend_h {
      * }
      */
     public static long ggml_backend_buffer_get_size(MemorySegment buffer) {
-        try {
-            return (long) ggml_backend_buffer_get_size.HANDLE.invokeExact(buffer);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_backend_buffer_get_size.ADDRESS, buffer);
     }
 
     private static final class ggml_backend_buffer_init_tensor {
@@ -728,8 +567,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_buffer_init_tensor"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_buffer_init_tensor");
     }
 
     /**
@@ -738,13 +576,7 @@ public final class ggml_backend_h {
      * }
      */
     public static int ggml_backend_buffer_init_tensor(MemorySegment buffer, MemorySegment tensor) {
-        try {
-            return (int) ggml_backend_buffer_init_tensor.HANDLE.invokeExact(buffer, tensor);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(ggml_backend_buffer_init_tensor.ADDRESS, buffer, tensor);
     }
 
     private static final class ggml_backend_buffer_get_alignment {
@@ -752,8 +584,7 @@ public final class ggml_backend_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_buffer_get_alignment"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_buffer_get_alignment");
     }
 
     /**
@@ -762,13 +593,7 @@ public final class ggml_backend_h {
      * }
      */
     public static long ggml_backend_buffer_get_alignment(MemorySegment buffer) {
-        try {
-            return (long) ggml_backend_buffer_get_alignment.HANDLE.invokeExact(buffer);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_backend_buffer_get_alignment.ADDRESS, buffer);
     }
 
     private static final class ggml_backend_buffer_get_max_size {
@@ -776,8 +601,7 @@ public final class ggml_backend_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_buffer_get_max_size"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_buffer_get_max_size");
     }
 
     /**
@@ -786,13 +610,7 @@ public final class ggml_backend_h {
      * }
      */
     public static long ggml_backend_buffer_get_max_size(MemorySegment buffer) {
-        try {
-            return (long) ggml_backend_buffer_get_max_size.HANDLE.invokeExact(buffer);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_backend_buffer_get_max_size.ADDRESS, buffer);
     }
 
     private static final class ggml_backend_buffer_get_alloc_size {
@@ -801,8 +619,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_buffer_get_alloc_size"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_buffer_get_alloc_size");
     }
 
     /**
@@ -811,13 +628,7 @@ public final class ggml_backend_h {
      * }
      */
     public static long ggml_backend_buffer_get_alloc_size(MemorySegment buffer, MemorySegment tensor) {
-        try {
-            return (long) ggml_backend_buffer_get_alloc_size.HANDLE.invokeExact(buffer, tensor);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_backend_buffer_get_alloc_size.ADDRESS, buffer, tensor);
     }
 
     private static final class ggml_backend_buffer_clear {
@@ -825,8 +636,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_CHAR
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_buffer_clear"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_buffer_clear");
     }
 
     /**
@@ -835,13 +645,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_buffer_clear(MemorySegment buffer, byte value) {
-        try {
-            ggml_backend_buffer_clear.HANDLE.invokeExact(buffer, value);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_buffer_clear.ADDRESS, buffer, Carrier.of(value));
     }
 
     private static final class ggml_backend_buffer_is_host {
@@ -849,8 +653,7 @@ public final class ggml_backend_h {
             CTypes.C_BOOL,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_buffer_is_host"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_buffer_is_host");
     }
 
     /**
@@ -859,13 +662,7 @@ public final class ggml_backend_h {
      * }
      */
     public static boolean ggml_backend_buffer_is_host(MemorySegment buffer) {
-        try {
-            return (boolean) ggml_backend_buffer_is_host.HANDLE.invokeExact(buffer);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(ggml_backend_buffer_is_host.ADDRESS, buffer) != 0;
     }
 
     private static final class ggml_backend_buffer_set_usage {
@@ -873,8 +670,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_buffer_set_usage"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_buffer_set_usage");
     }
 
     /**
@@ -883,13 +679,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_buffer_set_usage(MemorySegment buffer, int usage) {
-        try {
-            ggml_backend_buffer_set_usage.HANDLE.invokeExact(buffer, usage);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_buffer_set_usage.ADDRESS, buffer, Carrier.of(usage));
     }
 
     private static final class ggml_backend_buffer_get_usage {
@@ -897,8 +687,7 @@ public final class ggml_backend_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_buffer_get_usage"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_buffer_get_usage");
     }
 
     /**
@@ -907,13 +696,7 @@ public final class ggml_backend_h {
      * }
      */
     public static int ggml_backend_buffer_get_usage(MemorySegment buffer) {
-        try {
-            return (int) ggml_backend_buffer_get_usage.HANDLE.invokeExact(buffer);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(ggml_backend_buffer_get_usage.ADDRESS, buffer);
     }
 
     private static final class ggml_backend_buffer_get_type {
@@ -921,8 +704,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_buffer_get_type"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_buffer_get_type");
     }
 
     /**
@@ -931,21 +713,14 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_buffer_get_type(MemorySegment buffer) {
-        try {
-            return (MemorySegment) ggml_backend_buffer_get_type.HANDLE.invokeExact(buffer);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_buffer_get_type.ADDRESS, buffer));
     }
 
     private static final class ggml_backend_buffer_reset {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_buffer_reset"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_buffer_reset");
     }
 
     /**
@@ -954,13 +729,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_buffer_reset(MemorySegment buffer) {
-        try {
-            ggml_backend_buffer_reset.HANDLE.invokeExact(buffer);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_buffer_reset.ADDRESS, buffer);
     }
 
     private static final class ggml_backend_tensor_copy {
@@ -968,8 +737,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_tensor_copy"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_tensor_copy");
     }
 
     /**
@@ -978,13 +746,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_tensor_copy(MemorySegment src, MemorySegment dst) {
-        try {
-            ggml_backend_tensor_copy.HANDLE.invokeExact(src, dst);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_tensor_copy.ADDRESS, src, dst);
     }
 
     private static final class ggml_backend_guid {
@@ -992,8 +754,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_guid"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_guid");
     }
 
     /**
@@ -1002,13 +763,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_guid(MemorySegment backend) {
-        try {
-            return (MemorySegment) ggml_backend_guid.HANDLE.invokeExact(backend);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_guid.ADDRESS, backend));
     }
 
     private static final class ggml_backend_name {
@@ -1016,8 +771,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_name"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_name");
     }
 
     /**
@@ -1026,21 +780,14 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_name(MemorySegment backend) {
-        try {
-            return (MemorySegment) ggml_backend_name.HANDLE.invokeExact(backend);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_name.ADDRESS, backend));
     }
 
     private static final class ggml_backend_free {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_free"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_free");
     }
 
     /**
@@ -1049,13 +796,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_free(MemorySegment backend) {
-        try {
-            ggml_backend_free.HANDLE.invokeExact(backend);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_free.ADDRESS, backend);
     }
 
     private static final class ggml_backend_get_default_buffer_type {
@@ -1063,8 +804,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_get_default_buffer_type"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_get_default_buffer_type");
     }
 
     /**
@@ -1073,13 +813,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_get_default_buffer_type(MemorySegment backend) {
-        try {
-            return (MemorySegment) ggml_backend_get_default_buffer_type.HANDLE.invokeExact(backend);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_get_default_buffer_type.ADDRESS, backend));
     }
 
     private static final class ggml_backend_alloc_buffer {
@@ -1088,8 +822,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_alloc_buffer"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_alloc_buffer");
     }
 
     /**
@@ -1098,13 +831,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_alloc_buffer(MemorySegment backend, long size) {
-        try {
-            return (MemorySegment) ggml_backend_alloc_buffer.HANDLE.invokeExact(backend, size);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_alloc_buffer.ADDRESS, backend, Carrier.of(size)));
     }
 
     private static final class ggml_backend_get_alignment {
@@ -1112,8 +839,7 @@ public final class ggml_backend_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_get_alignment"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_get_alignment");
     }
 
     /**
@@ -1122,13 +848,7 @@ public final class ggml_backend_h {
      * }
      */
     public static long ggml_backend_get_alignment(MemorySegment backend) {
-        try {
-            return (long) ggml_backend_get_alignment.HANDLE.invokeExact(backend);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_backend_get_alignment.ADDRESS, backend);
     }
 
     private static final class ggml_backend_get_max_size {
@@ -1136,8 +856,7 @@ public final class ggml_backend_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_get_max_size"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_get_max_size");
     }
 
     /**
@@ -1146,13 +865,7 @@ public final class ggml_backend_h {
      * }
      */
     public static long ggml_backend_get_max_size(MemorySegment backend) {
-        try {
-            return (long) ggml_backend_get_max_size.HANDLE.invokeExact(backend);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_backend_get_max_size.ADDRESS, backend);
     }
 
     private static final class ggml_backend_tensor_set_async {
@@ -1163,8 +876,7 @@ public final class ggml_backend_h {
             CTypes.C_LONG_LONG,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_tensor_set_async"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_tensor_set_async");
     }
 
     /**
@@ -1173,13 +885,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_tensor_set_async(MemorySegment backend, MemorySegment tensor, MemorySegment data, long offset, long size) {
-        try {
-            ggml_backend_tensor_set_async.HANDLE.invokeExact(backend, tensor, data, offset, size);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_tensor_set_async.ADDRESS, backend, tensor, data, Carrier.of(offset), Carrier.of(size));
     }
 
     private static final class ggml_backend_tensor_get_async {
@@ -1190,8 +896,7 @@ public final class ggml_backend_h {
             CTypes.C_LONG_LONG,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_tensor_get_async"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_tensor_get_async");
     }
 
     /**
@@ -1200,13 +905,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_tensor_get_async(MemorySegment backend, MemorySegment tensor, MemorySegment data, long offset, long size) {
-        try {
-            ggml_backend_tensor_get_async.HANDLE.invokeExact(backend, tensor, data, offset, size);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_tensor_get_async.ADDRESS, backend, tensor, data, Carrier.of(offset), Carrier.of(size));
     }
 
     private static final class ggml_backend_tensor_set_2d_async {
@@ -1220,8 +919,7 @@ public final class ggml_backend_h {
             CTypes.C_LONG_LONG,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_tensor_set_2d_async"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_tensor_set_2d_async");
     }
 
     /**
@@ -1230,13 +928,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_tensor_set_2d_async(MemorySegment backend, MemorySegment tensor, MemorySegment data, long offset, long size, long n_copies, long stride_tensor, long stride_data) {
-        try {
-            ggml_backend_tensor_set_2d_async.HANDLE.invokeExact(backend, tensor, data, offset, size, n_copies, stride_tensor, stride_data);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_tensor_set_2d_async.ADDRESS, backend, tensor, data, Carrier.of(offset), Carrier.of(size), Carrier.of(n_copies), Carrier.of(stride_tensor), Carrier.of(stride_data));
     }
 
     private static final class ggml_backend_tensor_get_2d_async {
@@ -1250,8 +942,7 @@ public final class ggml_backend_h {
             CTypes.C_LONG_LONG,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_tensor_get_2d_async"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_tensor_get_2d_async");
     }
 
     /**
@@ -1260,13 +951,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_tensor_get_2d_async(MemorySegment backend, MemorySegment tensor, MemorySegment data, long offset, long size, long n_copies, long stride_tensor, long stride_data) {
-        try {
-            ggml_backend_tensor_get_2d_async.HANDLE.invokeExact(backend, tensor, data, offset, size, n_copies, stride_tensor, stride_data);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_tensor_get_2d_async.ADDRESS, backend, tensor, data, Carrier.of(offset), Carrier.of(size), Carrier.of(n_copies), Carrier.of(stride_tensor), Carrier.of(stride_data));
     }
 
     private static final class ggml_backend_tensor_set {
@@ -1276,8 +961,7 @@ public final class ggml_backend_h {
             CTypes.C_LONG_LONG,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_tensor_set"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_tensor_set");
     }
 
     /**
@@ -1286,13 +970,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_tensor_set(MemorySegment tensor, MemorySegment data, long offset, long size) {
-        try {
-            ggml_backend_tensor_set.HANDLE.invokeExact(tensor, data, offset, size);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_tensor_set.ADDRESS, tensor, data, Carrier.of(offset), Carrier.of(size));
     }
 
     private static final class ggml_backend_tensor_get {
@@ -1302,8 +980,7 @@ public final class ggml_backend_h {
             CTypes.C_LONG_LONG,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_tensor_get"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_tensor_get");
     }
 
     /**
@@ -1312,13 +989,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_tensor_get(MemorySegment tensor, MemorySegment data, long offset, long size) {
-        try {
-            ggml_backend_tensor_get.HANDLE.invokeExact(tensor, data, offset, size);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_tensor_get.ADDRESS, tensor, data, Carrier.of(offset), Carrier.of(size));
     }
 
     private static final class ggml_backend_tensor_set_2d {
@@ -1331,8 +1002,7 @@ public final class ggml_backend_h {
             CTypes.C_LONG_LONG,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_tensor_set_2d"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_tensor_set_2d");
     }
 
     /**
@@ -1341,13 +1011,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_tensor_set_2d(MemorySegment tensor, MemorySegment data, long offset, long size, long n_copies, long stride_tensor, long stride_data) {
-        try {
-            ggml_backend_tensor_set_2d.HANDLE.invokeExact(tensor, data, offset, size, n_copies, stride_tensor, stride_data);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_tensor_set_2d.ADDRESS, tensor, data, Carrier.of(offset), Carrier.of(size), Carrier.of(n_copies), Carrier.of(stride_tensor), Carrier.of(stride_data));
     }
 
     private static final class ggml_backend_tensor_get_2d {
@@ -1360,8 +1024,7 @@ public final class ggml_backend_h {
             CTypes.C_LONG_LONG,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_tensor_get_2d"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_tensor_get_2d");
     }
 
     /**
@@ -1370,13 +1033,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_tensor_get_2d(MemorySegment tensor, MemorySegment data, long offset, long size, long n_copies, long stride_tensor, long stride_data) {
-        try {
-            ggml_backend_tensor_get_2d.HANDLE.invokeExact(tensor, data, offset, size, n_copies, stride_tensor, stride_data);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_tensor_get_2d.ADDRESS, tensor, data, Carrier.of(offset), Carrier.of(size), Carrier.of(n_copies), Carrier.of(stride_tensor), Carrier.of(stride_data));
     }
 
     private static final class ggml_backend_tensor_memset {
@@ -1386,8 +1043,7 @@ public final class ggml_backend_h {
             CTypes.C_LONG_LONG,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_tensor_memset"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_tensor_memset");
     }
 
     /**
@@ -1396,21 +1052,14 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_tensor_memset(MemorySegment tensor, byte value, long offset, long size) {
-        try {
-            ggml_backend_tensor_memset.HANDLE.invokeExact(tensor, value, offset, size);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_tensor_memset.ADDRESS, tensor, Carrier.of(value), Carrier.of(offset), Carrier.of(size));
     }
 
     private static final class ggml_backend_synchronize {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_synchronize"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_synchronize");
     }
 
     /**
@@ -1419,13 +1068,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_synchronize(MemorySegment backend) {
-        try {
-            ggml_backend_synchronize.HANDLE.invokeExact(backend);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_synchronize.ADDRESS, backend);
     }
 
     private static final class ggml_backend_graph_plan_create {
@@ -1434,8 +1077,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_graph_plan_create"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_graph_plan_create");
     }
 
     /**
@@ -1444,13 +1086,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_graph_plan_create(MemorySegment backend, MemorySegment cgraph) {
-        try {
-            return (MemorySegment) ggml_backend_graph_plan_create.HANDLE.invokeExact(backend, cgraph);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_graph_plan_create.ADDRESS, backend, cgraph));
     }
 
     private static final class ggml_backend_graph_plan_free {
@@ -1458,8 +1094,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_graph_plan_free"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_graph_plan_free");
     }
 
     /**
@@ -1468,13 +1103,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_graph_plan_free(MemorySegment backend, MemorySegment plan) {
-        try {
-            ggml_backend_graph_plan_free.HANDLE.invokeExact(backend, plan);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_graph_plan_free.ADDRESS, backend, plan);
     }
 
     private static final class ggml_backend_graph_plan_compute {
@@ -1483,8 +1112,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_graph_plan_compute"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_graph_plan_compute");
     }
 
     /**
@@ -1493,13 +1121,7 @@ public final class ggml_backend_h {
      * }
      */
     public static int ggml_backend_graph_plan_compute(MemorySegment backend, MemorySegment plan) {
-        try {
-            return (int) ggml_backend_graph_plan_compute.HANDLE.invokeExact(backend, plan);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(ggml_backend_graph_plan_compute.ADDRESS, backend, plan);
     }
 
     private static final class ggml_backend_graph_compute {
@@ -1508,8 +1130,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_graph_compute"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_graph_compute");
     }
 
     /**
@@ -1518,13 +1139,7 @@ public final class ggml_backend_h {
      * }
      */
     public static int ggml_backend_graph_compute(MemorySegment backend, MemorySegment cgraph) {
-        try {
-            return (int) ggml_backend_graph_compute.HANDLE.invokeExact(backend, cgraph);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(ggml_backend_graph_compute.ADDRESS, backend, cgraph);
     }
 
     private static final class ggml_backend_graph_compute_async {
@@ -1533,8 +1148,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_graph_compute_async"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_graph_compute_async");
     }
 
     /**
@@ -1543,13 +1157,7 @@ public final class ggml_backend_h {
      * }
      */
     public static int ggml_backend_graph_compute_async(MemorySegment backend, MemorySegment cgraph) {
-        try {
-            return (int) ggml_backend_graph_compute_async.HANDLE.invokeExact(backend, cgraph);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(ggml_backend_graph_compute_async.ADDRESS, backend, cgraph);
     }
 
     private static final class ggml_backend_supports_op {
@@ -1558,8 +1166,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_supports_op"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_supports_op");
     }
 
     /**
@@ -1568,13 +1175,7 @@ public final class ggml_backend_h {
      * }
      */
     public static boolean ggml_backend_supports_op(MemorySegment backend, MemorySegment op) {
-        try {
-            return (boolean) ggml_backend_supports_op.HANDLE.invokeExact(backend, op);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(ggml_backend_supports_op.ADDRESS, backend, op) != 0;
     }
 
     private static final class ggml_backend_supports_buft {
@@ -1583,8 +1184,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_supports_buft"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_supports_buft");
     }
 
     /**
@@ -1593,13 +1193,7 @@ public final class ggml_backend_h {
      * }
      */
     public static boolean ggml_backend_supports_buft(MemorySegment backend, MemorySegment buft) {
-        try {
-            return (boolean) ggml_backend_supports_buft.HANDLE.invokeExact(backend, buft);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(ggml_backend_supports_buft.ADDRESS, backend, buft) != 0;
     }
 
     private static final class ggml_backend_offload_op {
@@ -1608,8 +1202,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_offload_op"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_offload_op");
     }
 
     /**
@@ -1618,13 +1211,7 @@ public final class ggml_backend_h {
      * }
      */
     public static boolean ggml_backend_offload_op(MemorySegment backend, MemorySegment op) {
-        try {
-            return (boolean) ggml_backend_offload_op.HANDLE.invokeExact(backend, op);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(ggml_backend_offload_op.ADDRESS, backend, op) != 0;
     }
 
     private static final class ggml_backend_tensor_copy_async {
@@ -1634,8 +1221,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_tensor_copy_async"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_tensor_copy_async");
     }
 
     /**
@@ -1644,13 +1230,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_tensor_copy_async(MemorySegment backend_src, MemorySegment backend_dst, MemorySegment src, MemorySegment dst) {
-        try {
-            ggml_backend_tensor_copy_async.HANDLE.invokeExact(backend_src, backend_dst, src, dst);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_tensor_copy_async.ADDRESS, backend_src, backend_dst, src, dst);
     }
 
     private static final class ggml_backend_get_device {
@@ -1658,8 +1238,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_get_device"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_get_device");
     }
 
     /**
@@ -1668,13 +1247,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_get_device(MemorySegment backend) {
-        try {
-            return (MemorySegment) ggml_backend_get_device.HANDLE.invokeExact(backend);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_get_device.ADDRESS, backend));
     }
 
     private static final class ggml_backend_event_new {
@@ -1682,8 +1255,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_event_new"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_event_new");
     }
 
     /**
@@ -1692,21 +1264,14 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_event_new(MemorySegment device) {
-        try {
-            return (MemorySegment) ggml_backend_event_new.HANDLE.invokeExact(device);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_event_new.ADDRESS, device));
     }
 
     private static final class ggml_backend_event_free {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_event_free"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_event_free");
     }
 
     /**
@@ -1715,13 +1280,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_event_free(MemorySegment event) {
-        try {
-            ggml_backend_event_free.HANDLE.invokeExact(event);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_event_free.ADDRESS, event);
     }
 
     private static final class ggml_backend_event_record {
@@ -1729,8 +1288,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_event_record"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_event_record");
     }
 
     /**
@@ -1739,21 +1297,14 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_event_record(MemorySegment event, MemorySegment backend) {
-        try {
-            ggml_backend_event_record.HANDLE.invokeExact(event, backend);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_event_record.ADDRESS, event, backend);
     }
 
     private static final class ggml_backend_event_synchronize {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_event_synchronize"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_event_synchronize");
     }
 
     /**
@@ -1762,13 +1313,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_event_synchronize(MemorySegment event) {
-        try {
-            ggml_backend_event_synchronize.HANDLE.invokeExact(event);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_event_synchronize.ADDRESS, event);
     }
 
     private static final class ggml_backend_event_wait {
@@ -1776,8 +1321,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_event_wait"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_event_wait");
     }
 
     /**
@@ -1786,13 +1330,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_event_wait(MemorySegment backend, MemorySegment event) {
-        try {
-            ggml_backend_event_wait.HANDLE.invokeExact(backend, event);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_event_wait.ADDRESS, backend, event);
     }
 
     private static final class ggml_backend_dev_name {
@@ -1800,8 +1338,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_dev_name"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_dev_name");
     }
 
     /**
@@ -1810,13 +1347,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_dev_name(MemorySegment device) {
-        try {
-            return (MemorySegment) ggml_backend_dev_name.HANDLE.invokeExact(device);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_dev_name.ADDRESS, device));
     }
 
     private static final class ggml_backend_dev_description {
@@ -1824,8 +1355,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_dev_description"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_dev_description");
     }
 
     /**
@@ -1834,13 +1364,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_dev_description(MemorySegment device) {
-        try {
-            return (MemorySegment) ggml_backend_dev_description.HANDLE.invokeExact(device);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_dev_description.ADDRESS, device));
     }
 
     private static final class ggml_backend_dev_memory {
@@ -1849,8 +1373,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_dev_memory"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_dev_memory");
     }
 
     /**
@@ -1859,13 +1382,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_dev_memory(MemorySegment device, MemorySegment free, MemorySegment total) {
-        try {
-            ggml_backend_dev_memory.HANDLE.invokeExact(device, free, total);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_dev_memory.ADDRESS, device, free, total);
     }
 
     private static final class ggml_backend_dev_type {
@@ -1873,8 +1390,7 @@ public final class ggml_backend_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_dev_type"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_dev_type");
     }
 
     /**
@@ -1883,13 +1399,7 @@ public final class ggml_backend_h {
      * }
      */
     public static int ggml_backend_dev_type(MemorySegment device) {
-        try {
-            return (int) ggml_backend_dev_type.HANDLE.invokeExact(device);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(ggml_backend_dev_type.ADDRESS, device);
     }
 
     private static final class ggml_backend_dev_get_props {
@@ -1897,8 +1407,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_dev_get_props"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_dev_get_props");
     }
 
     /**
@@ -1907,13 +1416,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_dev_get_props(MemorySegment device, MemorySegment props) {
-        try {
-            ggml_backend_dev_get_props.HANDLE.invokeExact(device, props);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_dev_get_props.ADDRESS, device, props);
     }
 
     private static final class ggml_backend_dev_backend_reg {
@@ -1921,8 +1424,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_dev_backend_reg"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_dev_backend_reg");
     }
 
     /**
@@ -1931,13 +1433,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_dev_backend_reg(MemorySegment device) {
-        try {
-            return (MemorySegment) ggml_backend_dev_backend_reg.HANDLE.invokeExact(device);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_dev_backend_reg.ADDRESS, device));
     }
 
     private static final class ggml_backend_dev_init {
@@ -1946,8 +1442,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_dev_init"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_dev_init");
     }
 
     /**
@@ -1956,13 +1451,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_dev_init(MemorySegment device, MemorySegment params) {
-        try {
-            return (MemorySegment) ggml_backend_dev_init.HANDLE.invokeExact(device, params);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_dev_init.ADDRESS, device, params));
     }
 
     private static final class ggml_backend_dev_buffer_type {
@@ -1970,8 +1459,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_dev_buffer_type"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_dev_buffer_type");
     }
 
     /**
@@ -1980,13 +1468,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_dev_buffer_type(MemorySegment device) {
-        try {
-            return (MemorySegment) ggml_backend_dev_buffer_type.HANDLE.invokeExact(device);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_dev_buffer_type.ADDRESS, device));
     }
 
     private static final class ggml_backend_dev_host_buffer_type {
@@ -1994,8 +1476,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_dev_host_buffer_type"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_dev_host_buffer_type");
     }
 
     /**
@@ -2004,13 +1485,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_dev_host_buffer_type(MemorySegment device) {
-        try {
-            return (MemorySegment) ggml_backend_dev_host_buffer_type.HANDLE.invokeExact(device);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_dev_host_buffer_type.ADDRESS, device));
     }
 
     private static final class ggml_backend_dev_buffer_from_host_ptr {
@@ -2021,8 +1496,7 @@ public final class ggml_backend_h {
             CTypes.C_LONG_LONG,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_dev_buffer_from_host_ptr"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_dev_buffer_from_host_ptr");
     }
 
     /**
@@ -2031,13 +1505,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_dev_buffer_from_host_ptr(MemorySegment device, MemorySegment ptr, long size, long max_tensor_size) {
-        try {
-            return (MemorySegment) ggml_backend_dev_buffer_from_host_ptr.HANDLE.invokeExact(device, ptr, size, max_tensor_size);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_dev_buffer_from_host_ptr.ADDRESS, device, ptr, Carrier.of(size), Carrier.of(max_tensor_size)));
     }
 
     private static final class ggml_backend_dev_supports_op {
@@ -2046,8 +1514,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_dev_supports_op"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_dev_supports_op");
     }
 
     /**
@@ -2056,13 +1523,7 @@ public final class ggml_backend_h {
      * }
      */
     public static boolean ggml_backend_dev_supports_op(MemorySegment device, MemorySegment op) {
-        try {
-            return (boolean) ggml_backend_dev_supports_op.HANDLE.invokeExact(device, op);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(ggml_backend_dev_supports_op.ADDRESS, device, op) != 0;
     }
 
     private static final class ggml_backend_dev_supports_buft {
@@ -2071,8 +1532,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_dev_supports_buft"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_dev_supports_buft");
     }
 
     /**
@@ -2081,13 +1541,7 @@ public final class ggml_backend_h {
      * }
      */
     public static boolean ggml_backend_dev_supports_buft(MemorySegment device, MemorySegment buft) {
-        try {
-            return (boolean) ggml_backend_dev_supports_buft.HANDLE.invokeExact(device, buft);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(ggml_backend_dev_supports_buft.ADDRESS, device, buft) != 0;
     }
 
     private static final class ggml_backend_dev_offload_op {
@@ -2096,8 +1550,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_dev_offload_op"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_dev_offload_op");
     }
 
     /**
@@ -2106,13 +1559,7 @@ public final class ggml_backend_h {
      * }
      */
     public static boolean ggml_backend_dev_offload_op(MemorySegment device, MemorySegment op) {
-        try {
-            return (boolean) ggml_backend_dev_offload_op.HANDLE.invokeExact(device, op);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(ggml_backend_dev_offload_op.ADDRESS, device, op) != 0;
     }
 
     private static final class ggml_backend_reg_name {
@@ -2120,8 +1567,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_reg_name"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_reg_name");
     }
 
     /**
@@ -2130,13 +1576,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_reg_name(MemorySegment reg) {
-        try {
-            return (MemorySegment) ggml_backend_reg_name.HANDLE.invokeExact(reg);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_reg_name.ADDRESS, reg));
     }
 
     private static final class ggml_backend_reg_dev_count {
@@ -2144,8 +1584,7 @@ public final class ggml_backend_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_reg_dev_count"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_reg_dev_count");
     }
 
     /**
@@ -2154,13 +1593,7 @@ public final class ggml_backend_h {
      * }
      */
     public static long ggml_backend_reg_dev_count(MemorySegment reg) {
-        try {
-            return (long) ggml_backend_reg_dev_count.HANDLE.invokeExact(reg);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_backend_reg_dev_count.ADDRESS, reg);
     }
 
     private static final class ggml_backend_reg_dev_get {
@@ -2169,8 +1602,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_reg_dev_get"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_reg_dev_get");
     }
 
     /**
@@ -2179,13 +1611,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_reg_dev_get(MemorySegment reg, long index) {
-        try {
-            return (MemorySegment) ggml_backend_reg_dev_get.HANDLE.invokeExact(reg, index);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_reg_dev_get.ADDRESS, reg, Carrier.of(index)));
     }
 
     private static final class ggml_backend_reg_get_proc_address {
@@ -2194,8 +1620,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_reg_get_proc_address"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_reg_get_proc_address");
     }
 
     /**
@@ -2204,21 +1629,14 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_reg_get_proc_address(MemorySegment reg, MemorySegment name) {
-        try {
-            return (MemorySegment) ggml_backend_reg_get_proc_address.HANDLE.invokeExact(reg, name);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_reg_get_proc_address.ADDRESS, reg, name));
     }
 
     private static final class ggml_backend_register {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_register"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_register");
     }
 
     /**
@@ -2227,21 +1645,14 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_register(MemorySegment reg) {
-        try {
-            ggml_backend_register.HANDLE.invokeExact(reg);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_register.ADDRESS, reg);
     }
 
     private static final class ggml_backend_device_register {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_device_register"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_device_register");
     }
 
     /**
@@ -2250,20 +1661,13 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_device_register(MemorySegment device) {
-        try {
-            ggml_backend_device_register.HANDLE.invokeExact(device);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_device_register.ADDRESS, device);
     }
 
     private static final class ggml_backend_reg_count {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_LONG_LONG    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_reg_count"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_reg_count");
     }
 
     /**
@@ -2272,13 +1676,7 @@ public final class ggml_backend_h {
      * }
      */
     public static long ggml_backend_reg_count() {
-        try {
-            return (long) ggml_backend_reg_count.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_backend_reg_count.ADDRESS);
     }
 
     private static final class ggml_backend_reg_get {
@@ -2286,8 +1684,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_reg_get"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_reg_get");
     }
 
     /**
@@ -2296,13 +1693,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_reg_get(long index) {
-        try {
-            return (MemorySegment) ggml_backend_reg_get.HANDLE.invokeExact(index);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_reg_get.ADDRESS, Carrier.of(index)));
     }
 
     private static final class ggml_backend_reg_by_name {
@@ -2310,8 +1701,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_reg_by_name"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_reg_by_name");
     }
 
     /**
@@ -2320,20 +1710,13 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_reg_by_name(MemorySegment name) {
-        try {
-            return (MemorySegment) ggml_backend_reg_by_name.HANDLE.invokeExact(name);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_reg_by_name.ADDRESS, name));
     }
 
     private static final class ggml_backend_dev_count {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_LONG_LONG    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_dev_count"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_dev_count");
     }
 
     /**
@@ -2342,13 +1725,7 @@ public final class ggml_backend_h {
      * }
      */
     public static long ggml_backend_dev_count() {
-        try {
-            return (long) ggml_backend_dev_count.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_backend_dev_count.ADDRESS);
     }
 
     private static final class ggml_backend_dev_get {
@@ -2356,8 +1733,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_dev_get"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_dev_get");
     }
 
     /**
@@ -2366,13 +1742,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_dev_get(long index) {
-        try {
-            return (MemorySegment) ggml_backend_dev_get.HANDLE.invokeExact(index);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_dev_get.ADDRESS, Carrier.of(index)));
     }
 
     private static final class ggml_backend_dev_by_name {
@@ -2380,8 +1750,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_dev_by_name"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_dev_by_name");
     }
 
     /**
@@ -2390,13 +1759,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_dev_by_name(MemorySegment name) {
-        try {
-            return (MemorySegment) ggml_backend_dev_by_name.HANDLE.invokeExact(name);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_dev_by_name.ADDRESS, name));
     }
 
     private static final class ggml_backend_dev_by_type {
@@ -2404,8 +1767,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_dev_by_type"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_dev_by_type");
     }
 
     /**
@@ -2414,13 +1776,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_dev_by_type(int type) {
-        try {
-            return (MemorySegment) ggml_backend_dev_by_type.HANDLE.invokeExact(type);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_dev_by_type.ADDRESS, Carrier.of(type)));
     }
 
     private static final class ggml_backend_init_by_name {
@@ -2429,8 +1785,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_init_by_name"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_init_by_name");
     }
 
     /**
@@ -2439,13 +1794,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_init_by_name(MemorySegment name, MemorySegment params) {
-        try {
-            return (MemorySegment) ggml_backend_init_by_name.HANDLE.invokeExact(name, params);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_init_by_name.ADDRESS, name, params));
     }
 
     private static final class ggml_backend_init_by_type {
@@ -2454,8 +1803,7 @@ public final class ggml_backend_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_init_by_type"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_init_by_type");
     }
 
     /**
@@ -2464,20 +1812,13 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_init_by_type(int type, MemorySegment params) {
-        try {
-            return (MemorySegment) ggml_backend_init_by_type.HANDLE.invokeExact(type, params);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_init_by_type.ADDRESS, Carrier.of(type), params));
     }
 
     private static final class ggml_backend_init_best {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_POINTER    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_init_best"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_init_best");
     }
 
     /**
@@ -2486,13 +1827,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_init_best() {
-        try {
-            return (MemorySegment) ggml_backend_init_best.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_init_best.ADDRESS));
     }
 
     private static final class ggml_backend_load {
@@ -2500,8 +1835,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_load"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_load");
     }
 
     /**
@@ -2510,21 +1844,14 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_load(MemorySegment path) {
-        try {
-            return (MemorySegment) ggml_backend_load.HANDLE.invokeExact(path);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_load.ADDRESS, path));
     }
 
     private static final class ggml_backend_unload {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_unload"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_unload");
     }
 
     /**
@@ -2533,13 +1860,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_unload(MemorySegment reg) {
-        try {
-            ggml_backend_unload.HANDLE.invokeExact(reg);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_unload.ADDRESS, reg);
     }
 
     private static final class ggml_backend_sched_new {
@@ -2552,8 +1873,7 @@ public final class ggml_backend_h {
             CTypes.C_BOOL,
             CTypes.C_BOOL
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_sched_new"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_sched_new");
     }
 
     /**
@@ -2562,21 +1882,14 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_sched_new(MemorySegment backends, MemorySegment bufts, int n_backends, long graph_size, boolean parallel, boolean op_offload) {
-        try {
-            return (MemorySegment) ggml_backend_sched_new.HANDLE.invokeExact(backends, bufts, n_backends, graph_size, parallel, op_offload);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_sched_new.ADDRESS, backends, bufts, Carrier.of(n_backends), Carrier.of(graph_size), Carrier.of(parallel ? 1 : 0), Carrier.of(op_offload ? 1 : 0)));
     }
 
     private static final class ggml_backend_sched_free {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_sched_free"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_sched_free");
     }
 
     /**
@@ -2585,13 +1898,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_sched_free(MemorySegment sched) {
-        try {
-            ggml_backend_sched_free.HANDLE.invokeExact(sched);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_sched_free.ADDRESS, sched);
     }
 
     private static final class ggml_backend_sched_reserve_size {
@@ -2600,8 +1907,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_sched_reserve_size"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_sched_reserve_size");
     }
 
     /**
@@ -2610,13 +1916,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_sched_reserve_size(MemorySegment sched, MemorySegment measure_graph, MemorySegment sizes) {
-        try {
-            ggml_backend_sched_reserve_size.HANDLE.invokeExact(sched, measure_graph, sizes);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_sched_reserve_size.ADDRESS, sched, measure_graph, sizes);
     }
 
     private static final class ggml_backend_sched_reserve {
@@ -2625,8 +1925,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_sched_reserve"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_sched_reserve");
     }
 
     /**
@@ -2635,13 +1934,7 @@ public final class ggml_backend_h {
      * }
      */
     public static boolean ggml_backend_sched_reserve(MemorySegment sched, MemorySegment measure_graph) {
-        try {
-            return (boolean) ggml_backend_sched_reserve.HANDLE.invokeExact(sched, measure_graph);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(ggml_backend_sched_reserve.ADDRESS, sched, measure_graph) != 0;
     }
 
     private static final class ggml_backend_sched_get_n_backends {
@@ -2649,8 +1942,7 @@ public final class ggml_backend_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_sched_get_n_backends"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_sched_get_n_backends");
     }
 
     /**
@@ -2659,13 +1951,7 @@ public final class ggml_backend_h {
      * }
      */
     public static int ggml_backend_sched_get_n_backends(MemorySegment sched) {
-        try {
-            return (int) ggml_backend_sched_get_n_backends.HANDLE.invokeExact(sched);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(ggml_backend_sched_get_n_backends.ADDRESS, sched);
     }
 
     private static final class ggml_backend_sched_get_backend {
@@ -2674,8 +1960,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_sched_get_backend"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_sched_get_backend");
     }
 
     /**
@@ -2684,13 +1969,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_sched_get_backend(MemorySegment sched, int i) {
-        try {
-            return (MemorySegment) ggml_backend_sched_get_backend.HANDLE.invokeExact(sched, i);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_sched_get_backend.ADDRESS, sched, Carrier.of(i)));
     }
 
     private static final class ggml_backend_sched_get_n_splits {
@@ -2698,8 +1977,7 @@ public final class ggml_backend_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_sched_get_n_splits"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_sched_get_n_splits");
     }
 
     /**
@@ -2708,13 +1986,7 @@ public final class ggml_backend_h {
      * }
      */
     public static int ggml_backend_sched_get_n_splits(MemorySegment sched) {
-        try {
-            return (int) ggml_backend_sched_get_n_splits.HANDLE.invokeExact(sched);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(ggml_backend_sched_get_n_splits.ADDRESS, sched);
     }
 
     private static final class ggml_backend_sched_get_n_copies {
@@ -2722,8 +1994,7 @@ public final class ggml_backend_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_sched_get_n_copies"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_sched_get_n_copies");
     }
 
     /**
@@ -2732,13 +2003,7 @@ public final class ggml_backend_h {
      * }
      */
     public static int ggml_backend_sched_get_n_copies(MemorySegment sched) {
-        try {
-            return (int) ggml_backend_sched_get_n_copies.HANDLE.invokeExact(sched);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(ggml_backend_sched_get_n_copies.ADDRESS, sched);
     }
 
     private static final class ggml_backend_sched_get_buffer_type {
@@ -2747,8 +2012,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_sched_get_buffer_type"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_sched_get_buffer_type");
     }
 
     /**
@@ -2757,13 +2021,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_sched_get_buffer_type(MemorySegment sched, MemorySegment backend) {
-        try {
-            return (MemorySegment) ggml_backend_sched_get_buffer_type.HANDLE.invokeExact(sched, backend);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_sched_get_buffer_type.ADDRESS, sched, backend));
     }
 
     private static final class ggml_backend_sched_get_buffer_size {
@@ -2772,8 +2030,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_sched_get_buffer_size"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_sched_get_buffer_size");
     }
 
     /**
@@ -2782,13 +2039,7 @@ public final class ggml_backend_h {
      * }
      */
     public static long ggml_backend_sched_get_buffer_size(MemorySegment sched, MemorySegment backend) {
-        try {
-            return (long) ggml_backend_sched_get_buffer_size.HANDLE.invokeExact(sched, backend);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_backend_sched_get_buffer_size.ADDRESS, sched, backend);
     }
 
     private static final class ggml_backend_sched_set_tensor_backend {
@@ -2797,8 +2048,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_sched_set_tensor_backend"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_sched_set_tensor_backend");
     }
 
     /**
@@ -2807,13 +2057,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_sched_set_tensor_backend(MemorySegment sched, MemorySegment node, MemorySegment backend) {
-        try {
-            ggml_backend_sched_set_tensor_backend.HANDLE.invokeExact(sched, node, backend);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_sched_set_tensor_backend.ADDRESS, sched, node, backend);
     }
 
     private static final class ggml_backend_sched_get_tensor_backend {
@@ -2822,8 +2066,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_sched_get_tensor_backend"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_sched_get_tensor_backend");
     }
 
     /**
@@ -2832,13 +2075,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_sched_get_tensor_backend(MemorySegment sched, MemorySegment node) {
-        try {
-            return (MemorySegment) ggml_backend_sched_get_tensor_backend.HANDLE.invokeExact(sched, node);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_sched_get_tensor_backend.ADDRESS, sched, node));
     }
 
     private static final class ggml_backend_sched_split_graph {
@@ -2846,8 +2083,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_sched_split_graph"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_sched_split_graph");
     }
 
     /**
@@ -2856,13 +2092,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_sched_split_graph(MemorySegment sched, MemorySegment graph) {
-        try {
-            ggml_backend_sched_split_graph.HANDLE.invokeExact(sched, graph);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_sched_split_graph.ADDRESS, sched, graph);
     }
 
     private static final class ggml_backend_sched_alloc_graph {
@@ -2871,8 +2101,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_sched_alloc_graph"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_sched_alloc_graph");
     }
 
     /**
@@ -2881,13 +2110,7 @@ public final class ggml_backend_h {
      * }
      */
     public static boolean ggml_backend_sched_alloc_graph(MemorySegment sched, MemorySegment graph) {
-        try {
-            return (boolean) ggml_backend_sched_alloc_graph.HANDLE.invokeExact(sched, graph);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(ggml_backend_sched_alloc_graph.ADDRESS, sched, graph) != 0;
     }
 
     private static final class ggml_backend_sched_graph_compute {
@@ -2896,8 +2119,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_sched_graph_compute"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_sched_graph_compute");
     }
 
     /**
@@ -2906,13 +2128,7 @@ public final class ggml_backend_h {
      * }
      */
     public static int ggml_backend_sched_graph_compute(MemorySegment sched, MemorySegment graph) {
-        try {
-            return (int) ggml_backend_sched_graph_compute.HANDLE.invokeExact(sched, graph);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(ggml_backend_sched_graph_compute.ADDRESS, sched, graph);
     }
 
     private static final class ggml_backend_sched_graph_compute_async {
@@ -2921,8 +2137,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_sched_graph_compute_async"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_sched_graph_compute_async");
     }
 
     /**
@@ -2931,21 +2146,14 @@ public final class ggml_backend_h {
      * }
      */
     public static int ggml_backend_sched_graph_compute_async(MemorySegment sched, MemorySegment graph) {
-        try {
-            return (int) ggml_backend_sched_graph_compute_async.HANDLE.invokeExact(sched, graph);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(ggml_backend_sched_graph_compute_async.ADDRESS, sched, graph);
     }
 
     private static final class ggml_backend_sched_synchronize {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_sched_synchronize"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_sched_synchronize");
     }
 
     /**
@@ -2954,21 +2162,14 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_sched_synchronize(MemorySegment sched) {
-        try {
-            ggml_backend_sched_synchronize.HANDLE.invokeExact(sched);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_sched_synchronize.ADDRESS, sched);
     }
 
     private static final class ggml_backend_sched_reset {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_sched_reset"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_sched_reset");
     }
 
     /**
@@ -2977,13 +2178,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_sched_reset(MemorySegment sched) {
-        try {
-            ggml_backend_sched_reset.HANDLE.invokeExact(sched);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_sched_reset.ADDRESS, sched);
     }
 
     private static final class ggml_backend_sched_set_eval_callback {
@@ -2992,8 +2187,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_sched_set_eval_callback"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_sched_set_eval_callback");
     }
 
     /**
@@ -3002,13 +2196,7 @@ public final class ggml_backend_h {
      * }
      */
     public static void ggml_backend_sched_set_eval_callback(MemorySegment sched, MemorySegment callback, MemorySegment user_data) {
-        try {
-            ggml_backend_sched_set_eval_callback.HANDLE.invokeExact(sched, callback, user_data);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_backend_sched_set_eval_callback.ADDRESS, sched, callback, user_data);
     }
 
     private static final class ggml_backend_meta_split_axis_name {
@@ -3016,8 +2204,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_meta_split_axis_name"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_meta_split_axis_name");
     }
 
     /**
@@ -3026,13 +2213,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_meta_split_axis_name(int split_axis) {
-        try {
-            return (MemorySegment) ggml_backend_meta_split_axis_name.HANDLE.invokeExact(split_axis);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_meta_split_axis_name.ADDRESS, Carrier.of(split_axis)));
     }
 
     private static final class ggml_backend_meta_device {
@@ -3043,8 +2224,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_meta_device"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_meta_device");
     }
 
     /**
@@ -3053,13 +2233,7 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_meta_device(MemorySegment devs, long n_devs, MemorySegment get_split_state, MemorySegment get_split_state_ud) {
-        try {
-            return (MemorySegment) ggml_backend_meta_device.HANDLE.invokeExact(devs, n_devs, get_split_state, get_split_state_ud);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_meta_device.ADDRESS, devs, Carrier.of(n_devs), get_split_state, get_split_state_ud));
     }
 
     private static final class ggml_backend_compare_graph_backend {
@@ -3073,8 +2247,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_compare_graph_backend"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_compare_graph_backend");
     }
 
     /**
@@ -3083,13 +2256,7 @@ public final class ggml_backend_h {
      * }
      */
     public static boolean ggml_backend_compare_graph_backend(MemorySegment backend1, MemorySegment backend2, MemorySegment graph, MemorySegment callback, MemorySegment user_data, MemorySegment test_nodes, long num_test_nodes) {
-        try {
-            return (boolean) ggml_backend_compare_graph_backend.HANDLE.invokeExact(backend1, backend2, graph, callback, user_data, test_nodes, num_test_nodes);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(ggml_backend_compare_graph_backend.ADDRESS, backend1, backend2, graph, callback, user_data, test_nodes, Carrier.of(num_test_nodes)) != 0;
     }
 
     private static final class ggml_backend_tensor_alloc {
@@ -3099,8 +2266,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_tensor_alloc"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_tensor_alloc");
     }
 
     /**
@@ -3109,13 +2275,7 @@ public final class ggml_backend_h {
      * }
      */
     public static int ggml_backend_tensor_alloc(MemorySegment buffer, MemorySegment tensor, MemorySegment addr) {
-        try {
-            return (int) ggml_backend_tensor_alloc.HANDLE.invokeExact(buffer, tensor, addr);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(ggml_backend_tensor_alloc.ADDRESS, buffer, tensor, addr);
     }
 
     private static final class ggml_backend_view_init {
@@ -3123,8 +2283,7 @@ public final class ggml_backend_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_view_init"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_view_init");
     }
 
     /**
@@ -3133,13 +2292,7 @@ public final class ggml_backend_h {
      * }
      */
     public static int ggml_backend_view_init(MemorySegment tensor) {
-        try {
-            return (int) ggml_backend_view_init.HANDLE.invokeExact(tensor);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(ggml_backend_view_init.ADDRESS, tensor);
     }
 
     private static final class ggml_backend_cpu_buffer_from_ptr {
@@ -3148,8 +2301,7 @@ public final class ggml_backend_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_cpu_buffer_from_ptr"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_cpu_buffer_from_ptr");
     }
 
     /**
@@ -3158,20 +2310,13 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_cpu_buffer_from_ptr(MemorySegment ptr, long size) {
-        try {
-            return (MemorySegment) ggml_backend_cpu_buffer_from_ptr.HANDLE.invokeExact(ptr, size);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_cpu_buffer_from_ptr.ADDRESS, ptr, Carrier.of(size)));
     }
 
     private static final class ggml_backend_cpu_buffer_type {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_POINTER    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_backend_cpu_buffer_type"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_backend_cpu_buffer_type");
     }
 
     /**
@@ -3180,12 +2325,6 @@ public final class ggml_backend_h {
      * }
      */
     public static MemorySegment ggml_backend_cpu_buffer_type() {
-        try {
-            return (MemorySegment) ggml_backend_cpu_buffer_type.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_backend_cpu_buffer_type.ADDRESS));
     }
 }

@@ -1907,8 +1907,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_set_abort_callback"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_set_abort_callback");
     }
 
     /**
@@ -1917,13 +1916,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_set_abort_callback(MemorySegment callback) {
-        try {
-            return (MemorySegment) ggml_set_abort_callback.HANDLE.invokeExact(callback);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_set_abort_callback.ADDRESS, callback));
     }
 
     private static final class ggml_status_to_string {
@@ -1931,8 +1924,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_status_to_string"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_status_to_string");
     }
 
     /**
@@ -1941,13 +1933,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_status_to_string(int status) {
-        try {
-            return (MemorySegment) ggml_status_to_string.HANDLE.invokeExact(status);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_status_to_string.ADDRESS, Carrier.of(status)));
     }
 
     private static final class ggml_fp16_to_fp32 {
@@ -2004,8 +1990,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_fp16_to_fp32_row"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_fp16_to_fp32_row");
     }
 
     /**
@@ -2014,13 +1999,7 @@ public final class ggml_h {
      * }
      */
     public static void ggml_fp16_to_fp32_row(MemorySegment x0, MemorySegment x1, long x2) {
-        try {
-            ggml_fp16_to_fp32_row.HANDLE.invokeExact(x0, x1, x2);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_fp16_to_fp32_row.ADDRESS, x0, x1, Carrier.of(x2));
     }
 
     private static final class ggml_fp32_to_fp16_row {
@@ -2029,8 +2008,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_fp32_to_fp16_row"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_fp32_to_fp16_row");
     }
 
     /**
@@ -2039,13 +2017,7 @@ public final class ggml_h {
      * }
      */
     public static void ggml_fp32_to_fp16_row(MemorySegment x0, MemorySegment x1, long x2) {
-        try {
-            ggml_fp32_to_fp16_row.HANDLE.invokeExact(x0, x1, x2);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_fp32_to_fp16_row.ADDRESS, x0, x1, Carrier.of(x2));
     }
 
     private static final class ggml_bf16_to_fp32_row {
@@ -2054,8 +2026,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_bf16_to_fp32_row"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_bf16_to_fp32_row");
     }
 
     /**
@@ -2064,13 +2035,7 @@ public final class ggml_h {
      * }
      */
     public static void ggml_bf16_to_fp32_row(MemorySegment x0, MemorySegment x1, long x2) {
-        try {
-            ggml_bf16_to_fp32_row.HANDLE.invokeExact(x0, x1, x2);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_bf16_to_fp32_row.ADDRESS, x0, x1, Carrier.of(x2));
     }
 
     private static final class ggml_fp32_to_bf16_row {
@@ -2079,8 +2044,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_fp32_to_bf16_row"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_fp32_to_bf16_row");
     }
 
     /**
@@ -2089,20 +2053,13 @@ public final class ggml_h {
      * }
      */
     public static void ggml_fp32_to_bf16_row(MemorySegment x0, MemorySegment x1, long x2) {
-        try {
-            ggml_fp32_to_bf16_row.HANDLE.invokeExact(x0, x1, x2);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_fp32_to_bf16_row.ADDRESS, x0, x1, Carrier.of(x2));
     }
 
     private static final class ggml_version {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_POINTER    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_version"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_version");
     }
 
     /**
@@ -2111,20 +2068,13 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_version() {
-        try {
-            return (MemorySegment) ggml_version.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_version.ADDRESS));
     }
 
     private static final class ggml_commit {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_POINTER    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_commit"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_commit");
     }
 
     /**
@@ -2133,19 +2083,12 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_commit() {
-        try {
-            return (MemorySegment) ggml_commit.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_commit.ADDRESS));
     }
 
     private static final class ggml_time_init {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_time_init"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_time_init");
     }
 
     /**
@@ -2154,20 +2097,13 @@ public final class ggml_h {
      * }
      */
     public static void ggml_time_init() {
-        try {
-            ggml_time_init.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_time_init.ADDRESS);
     }
 
     private static final class ggml_time_ms {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_LONG_LONG    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_time_ms"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_time_ms");
     }
 
     /**
@@ -2176,20 +2112,13 @@ public final class ggml_h {
      * }
      */
     public static long ggml_time_ms() {
-        try {
-            return (long) ggml_time_ms.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_time_ms.ADDRESS);
     }
 
     private static final class ggml_time_us {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_LONG_LONG    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_time_us"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_time_us");
     }
 
     /**
@@ -2198,13 +2127,7 @@ public final class ggml_h {
      * }
      */
     public static long ggml_time_us() {
-        try {
-            return (long) ggml_time_us.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_time_us.ADDRESS);
     }
 
     private static final class ggml_nelements {
@@ -2212,8 +2135,7 @@ public final class ggml_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_nelements"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_nelements");
     }
 
     /**
@@ -2222,13 +2144,7 @@ public final class ggml_h {
      * }
      */
     public static long ggml_nelements(MemorySegment tensor) {
-        try {
-            return (long) ggml_nelements.HANDLE.invokeExact(tensor);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_nelements.ADDRESS, tensor);
     }
 
     private static final class ggml_nrows {
@@ -2236,8 +2152,7 @@ public final class ggml_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_nrows"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_nrows");
     }
 
     /**
@@ -2246,13 +2161,7 @@ public final class ggml_h {
      * }
      */
     public static long ggml_nrows(MemorySegment tensor) {
-        try {
-            return (long) ggml_nrows.HANDLE.invokeExact(tensor);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_nrows.ADDRESS, tensor);
     }
 
     private static final class ggml_nbytes {
@@ -2260,8 +2169,7 @@ public final class ggml_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_nbytes"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_nbytes");
     }
 
     /**
@@ -2270,13 +2178,7 @@ public final class ggml_h {
      * }
      */
     public static long ggml_nbytes(MemorySegment tensor) {
-        try {
-            return (long) ggml_nbytes.HANDLE.invokeExact(tensor);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_nbytes.ADDRESS, tensor);
     }
 
     private static final class ggml_nbytes_pad {
@@ -2284,8 +2186,7 @@ public final class ggml_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_nbytes_pad"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_nbytes_pad");
     }
 
     /**
@@ -2294,13 +2195,7 @@ public final class ggml_h {
      * }
      */
     public static long ggml_nbytes_pad(MemorySegment tensor) {
-        try {
-            return (long) ggml_nbytes_pad.HANDLE.invokeExact(tensor);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_nbytes_pad.ADDRESS, tensor);
     }
 
     private static final class ggml_blck_size {
@@ -2308,8 +2203,7 @@ public final class ggml_h {
             CTypes.C_LONG_LONG,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_blck_size"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_blck_size");
     }
 
     /**
@@ -2318,13 +2212,7 @@ public final class ggml_h {
      * }
      */
     public static long ggml_blck_size(int type) {
-        try {
-            return (long) ggml_blck_size.HANDLE.invokeExact(type);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_blck_size.ADDRESS, Carrier.of(type));
     }
 
     private static final class ggml_type_size {
@@ -2332,8 +2220,7 @@ public final class ggml_h {
             CTypes.C_LONG_LONG,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_type_size"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_type_size");
     }
 
     /**
@@ -2342,13 +2229,7 @@ public final class ggml_h {
      * }
      */
     public static long ggml_type_size(int type) {
-        try {
-            return (long) ggml_type_size.HANDLE.invokeExact(type);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_type_size.ADDRESS, Carrier.of(type));
     }
 
     private static final class ggml_row_size {
@@ -2357,8 +2238,7 @@ public final class ggml_h {
             CTypes.C_INT,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_row_size"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_row_size");
     }
 
     /**
@@ -2367,13 +2247,7 @@ public final class ggml_h {
      * }
      */
     public static long ggml_row_size(int type, long ne) {
-        try {
-            return (long) ggml_row_size.HANDLE.invokeExact(type, ne);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_row_size.ADDRESS, Carrier.of(type), Carrier.of(ne));
     }
 
     private static final class ggml_type_name {
@@ -2381,8 +2255,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_type_name"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_type_name");
     }
 
     /**
@@ -2391,13 +2264,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_type_name(int type) {
-        try {
-            return (MemorySegment) ggml_type_name.HANDLE.invokeExact(type);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_type_name.ADDRESS, Carrier.of(type)));
     }
 
     private static final class ggml_op_name {
@@ -2405,8 +2272,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_op_name"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_op_name");
     }
 
     /**
@@ -2415,13 +2281,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_op_name(int op) {
-        try {
-            return (MemorySegment) ggml_op_name.HANDLE.invokeExact(op);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_op_name.ADDRESS, Carrier.of(op)));
     }
 
     private static final class ggml_unary_op_name {
@@ -2429,8 +2289,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_unary_op_name"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_unary_op_name");
     }
 
     /**
@@ -2439,13 +2298,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_unary_op_name(int op) {
-        try {
-            return (MemorySegment) ggml_unary_op_name.HANDLE.invokeExact(op);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_unary_op_name.ADDRESS, Carrier.of(op)));
     }
 
     private static final class ggml_op_desc {
@@ -2453,8 +2306,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_op_desc"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_op_desc");
     }
 
     /**
@@ -2463,13 +2315,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_op_desc(MemorySegment t) {
-        try {
-            return (MemorySegment) ggml_op_desc.HANDLE.invokeExact(t);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_op_desc.ADDRESS, t));
     }
 
     private static final class ggml_element_size {
@@ -2477,8 +2323,7 @@ public final class ggml_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_element_size"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_element_size");
     }
 
     /**
@@ -2487,13 +2332,7 @@ public final class ggml_h {
      * }
      */
     public static long ggml_element_size(MemorySegment tensor) {
-        try {
-            return (long) ggml_element_size.HANDLE.invokeExact(tensor);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_element_size.ADDRESS, tensor);
     }
 
     private static final class ggml_is_quantized {
@@ -2501,8 +2340,7 @@ public final class ggml_h {
             CTypes.C_BOOL,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_is_quantized"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_is_quantized");
     }
 
     /**
@@ -2511,13 +2349,7 @@ public final class ggml_h {
      * }
      */
     public static boolean ggml_is_quantized(int type) {
-        try {
-            return (boolean) ggml_is_quantized.HANDLE.invokeExact(type);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(ggml_is_quantized.ADDRESS, Carrier.of(type)) != 0;
     }
 
     private static final class ggml_ftype_to_ggml_type {
@@ -2525,8 +2357,7 @@ public final class ggml_h {
             CTypes.C_INT,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_ftype_to_ggml_type"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_ftype_to_ggml_type");
     }
 
     /**
@@ -2535,13 +2366,7 @@ public final class ggml_h {
      * }
      */
     public static int ggml_ftype_to_ggml_type(int ftype) {
-        try {
-            return (int) ggml_ftype_to_ggml_type.HANDLE.invokeExact(ftype);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(ggml_ftype_to_ggml_type.ADDRESS, Carrier.of(ftype));
     }
 
     private static final class ggml_is_transposed {
@@ -2549,8 +2374,7 @@ public final class ggml_h {
             CTypes.C_BOOL,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_is_transposed"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_is_transposed");
     }
 
     /**
@@ -2559,13 +2383,7 @@ public final class ggml_h {
      * }
      */
     public static boolean ggml_is_transposed(MemorySegment tensor) {
-        try {
-            return (boolean) ggml_is_transposed.HANDLE.invokeExact(tensor);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(ggml_is_transposed.ADDRESS, tensor) != 0;
     }
 
     private static final class ggml_is_permuted {
@@ -2573,8 +2391,7 @@ public final class ggml_h {
             CTypes.C_BOOL,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_is_permuted"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_is_permuted");
     }
 
     /**
@@ -2583,13 +2400,7 @@ public final class ggml_h {
      * }
      */
     public static boolean ggml_is_permuted(MemorySegment tensor) {
-        try {
-            return (boolean) ggml_is_permuted.HANDLE.invokeExact(tensor);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(ggml_is_permuted.ADDRESS, tensor) != 0;
     }
 
     private static final class ggml_is_view {
@@ -2597,8 +2408,7 @@ public final class ggml_h {
             CTypes.C_BOOL,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_is_view"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_is_view");
     }
 
     /**
@@ -2607,13 +2417,7 @@ public final class ggml_h {
      * }
      */
     public static boolean ggml_is_view(MemorySegment tensor) {
-        try {
-            return (boolean) ggml_is_view.HANDLE.invokeExact(tensor);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(ggml_is_view.ADDRESS, tensor) != 0;
     }
 
     private static final class ggml_n_dims {
@@ -2621,8 +2425,7 @@ public final class ggml_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_n_dims"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_n_dims");
     }
 
     /**
@@ -2631,13 +2434,7 @@ public final class ggml_h {
      * }
      */
     public static int ggml_n_dims(MemorySegment tensor) {
-        try {
-            return (int) ggml_n_dims.HANDLE.invokeExact(tensor);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(ggml_n_dims.ADDRESS, tensor);
     }
 
     private static final class ggml_is_contiguous {
@@ -2645,8 +2442,7 @@ public final class ggml_h {
             CTypes.C_BOOL,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_is_contiguous"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_is_contiguous");
     }
 
     /**
@@ -2655,20 +2451,13 @@ public final class ggml_h {
      * }
      */
     public static boolean ggml_is_contiguous(MemorySegment tensor) {
-        try {
-            return (boolean) ggml_is_contiguous.HANDLE.invokeExact(tensor);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(ggml_is_contiguous.ADDRESS, tensor) != 0;
     }
 
     private static final class ggml_tensor_overhead {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_LONG_LONG    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_tensor_overhead"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_tensor_overhead");
     }
 
     /**
@@ -2677,13 +2466,7 @@ public final class ggml_h {
      * }
      */
     public static long ggml_tensor_overhead() {
-        try {
-            return (long) ggml_tensor_overhead.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_tensor_overhead.ADDRESS);
     }
 
     private static final class ggml_validate_row_data {
@@ -2693,8 +2476,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_validate_row_data"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_validate_row_data");
     }
 
     /**
@@ -2703,13 +2485,7 @@ public final class ggml_h {
      * }
      */
     public static boolean ggml_validate_row_data(int type, MemorySegment data, long nbytes) {
-        try {
-            return (boolean) ggml_validate_row_data.HANDLE.invokeExact(type, data, nbytes);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(ggml_validate_row_data.ADDRESS, Carrier.of(type), data, Carrier.of(nbytes)) != 0;
     }
 
     private static final class ggml_init {
@@ -2740,8 +2516,7 @@ public final class ggml_h {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_reset"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_reset");
     }
 
     /**
@@ -2750,21 +2525,14 @@ public final class ggml_h {
      * }
      */
     public static void ggml_reset(MemorySegment ctx) {
-        try {
-            ggml_reset.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_reset.ADDRESS, ctx);
     }
 
     private static final class ggml_free {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_free"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_free");
     }
 
     /**
@@ -2773,13 +2541,7 @@ public final class ggml_h {
      * }
      */
     public static void ggml_free(MemorySegment ctx) {
-        try {
-            ggml_free.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_free.ADDRESS, ctx);
     }
 
     private static final class ggml_used_mem {
@@ -2787,8 +2549,7 @@ public final class ggml_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_used_mem"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_used_mem");
     }
 
     /**
@@ -2797,13 +2558,7 @@ public final class ggml_h {
      * }
      */
     public static long ggml_used_mem(MemorySegment ctx) {
-        try {
-            return (long) ggml_used_mem.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_used_mem.ADDRESS, ctx);
     }
 
     private static final class ggml_get_no_alloc {
@@ -2811,8 +2566,7 @@ public final class ggml_h {
             CTypes.C_BOOL,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_get_no_alloc"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_get_no_alloc");
     }
 
     /**
@@ -2821,13 +2575,7 @@ public final class ggml_h {
      * }
      */
     public static boolean ggml_get_no_alloc(MemorySegment ctx) {
-        try {
-            return (boolean) ggml_get_no_alloc.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(ggml_get_no_alloc.ADDRESS, ctx) != 0;
     }
 
     private static final class ggml_set_no_alloc {
@@ -2835,8 +2583,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_BOOL
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_set_no_alloc"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_set_no_alloc");
     }
 
     /**
@@ -2845,13 +2592,7 @@ public final class ggml_h {
      * }
      */
     public static void ggml_set_no_alloc(MemorySegment ctx, boolean no_alloc) {
-        try {
-            ggml_set_no_alloc.HANDLE.invokeExact(ctx, no_alloc);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_set_no_alloc.ADDRESS, ctx, Carrier.of(no_alloc ? 1 : 0));
     }
 
     private static final class ggml_get_mem_buffer {
@@ -2859,8 +2600,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_get_mem_buffer"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_get_mem_buffer");
     }
 
     /**
@@ -2869,13 +2609,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_get_mem_buffer(MemorySegment ctx) {
-        try {
-            return (MemorySegment) ggml_get_mem_buffer.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_get_mem_buffer.ADDRESS, ctx));
     }
 
     private static final class ggml_get_mem_size {
@@ -2883,8 +2617,7 @@ public final class ggml_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_get_mem_size"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_get_mem_size");
     }
 
     /**
@@ -2893,13 +2626,7 @@ public final class ggml_h {
      * }
      */
     public static long ggml_get_mem_size(MemorySegment ctx) {
-        try {
-            return (long) ggml_get_mem_size.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_get_mem_size.ADDRESS, ctx);
     }
 
     private static final class ggml_new_tensor {
@@ -2910,8 +2637,7 @@ public final class ggml_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_new_tensor"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_new_tensor");
     }
 
     /**
@@ -2920,13 +2646,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_new_tensor(MemorySegment ctx, int type, int n_dims, MemorySegment ne) {
-        try {
-            return (MemorySegment) ggml_new_tensor.HANDLE.invokeExact(ctx, type, n_dims, ne);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_new_tensor.ADDRESS, ctx, Carrier.of(type), Carrier.of(n_dims), ne));
     }
 
     private static final class ggml_new_tensor_1d {
@@ -2936,8 +2656,7 @@ public final class ggml_h {
             CTypes.C_INT,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_new_tensor_1d"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_new_tensor_1d");
     }
 
     /**
@@ -2946,13 +2665,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_new_tensor_1d(MemorySegment ctx, int type, long ne0) {
-        try {
-            return (MemorySegment) ggml_new_tensor_1d.HANDLE.invokeExact(ctx, type, ne0);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_new_tensor_1d.ADDRESS, ctx, Carrier.of(type), Carrier.of(ne0)));
     }
 
     private static final class ggml_new_tensor_2d {
@@ -2963,8 +2676,7 @@ public final class ggml_h {
             CTypes.C_LONG_LONG,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_new_tensor_2d"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_new_tensor_2d");
     }
 
     /**
@@ -2973,13 +2685,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_new_tensor_2d(MemorySegment ctx, int type, long ne0, long ne1) {
-        try {
-            return (MemorySegment) ggml_new_tensor_2d.HANDLE.invokeExact(ctx, type, ne0, ne1);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_new_tensor_2d.ADDRESS, ctx, Carrier.of(type), Carrier.of(ne0), Carrier.of(ne1)));
     }
 
     private static final class ggml_new_tensor_3d {
@@ -2991,8 +2697,7 @@ public final class ggml_h {
             CTypes.C_LONG_LONG,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_new_tensor_3d"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_new_tensor_3d");
     }
 
     /**
@@ -3001,13 +2706,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_new_tensor_3d(MemorySegment ctx, int type, long ne0, long ne1, long ne2) {
-        try {
-            return (MemorySegment) ggml_new_tensor_3d.HANDLE.invokeExact(ctx, type, ne0, ne1, ne2);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_new_tensor_3d.ADDRESS, ctx, Carrier.of(type), Carrier.of(ne0), Carrier.of(ne1), Carrier.of(ne2)));
     }
 
     private static final class ggml_new_tensor_4d {
@@ -3020,8 +2719,7 @@ public final class ggml_h {
             CTypes.C_LONG_LONG,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_new_tensor_4d"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_new_tensor_4d");
     }
 
     /**
@@ -3030,13 +2728,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_new_tensor_4d(MemorySegment ctx, int type, long ne0, long ne1, long ne2, long ne3) {
-        try {
-            return (MemorySegment) ggml_new_tensor_4d.HANDLE.invokeExact(ctx, type, ne0, ne1, ne2, ne3);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_new_tensor_4d.ADDRESS, ctx, Carrier.of(type), Carrier.of(ne0), Carrier.of(ne1), Carrier.of(ne2), Carrier.of(ne3)));
     }
 
     private static final class ggml_dup_tensor {
@@ -3045,8 +2737,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_dup_tensor"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_dup_tensor");
     }
 
     /**
@@ -3055,13 +2746,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_dup_tensor(MemorySegment ctx, MemorySegment src) {
-        try {
-            return (MemorySegment) ggml_dup_tensor.HANDLE.invokeExact(ctx, src);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_dup_tensor.ADDRESS, ctx, src));
     }
 
     private static final class ggml_view_tensor {
@@ -3070,8 +2755,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_view_tensor"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_view_tensor");
     }
 
     /**
@@ -3080,13 +2764,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_view_tensor(MemorySegment ctx, MemorySegment src) {
-        try {
-            return (MemorySegment) ggml_view_tensor.HANDLE.invokeExact(ctx, src);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_view_tensor.ADDRESS, ctx, src));
     }
 
     private static final class ggml_get_first_tensor {
@@ -3094,8 +2772,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_get_first_tensor"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_get_first_tensor");
     }
 
     /**
@@ -3104,13 +2781,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_get_first_tensor(MemorySegment ctx) {
-        try {
-            return (MemorySegment) ggml_get_first_tensor.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_get_first_tensor.ADDRESS, ctx));
     }
 
     private static final class ggml_get_next_tensor {
@@ -3119,8 +2790,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_get_next_tensor"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_get_next_tensor");
     }
 
     /**
@@ -3129,13 +2799,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_get_next_tensor(MemorySegment ctx, MemorySegment tensor) {
-        try {
-            return (MemorySegment) ggml_get_next_tensor.HANDLE.invokeExact(ctx, tensor);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_get_next_tensor.ADDRESS, ctx, tensor));
     }
 
     private static final class ggml_get_tensor {
@@ -3144,8 +2808,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_get_tensor"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_get_tensor");
     }
 
     /**
@@ -3154,13 +2817,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_get_tensor(MemorySegment ctx, MemorySegment name) {
-        try {
-            return (MemorySegment) ggml_get_tensor.HANDLE.invokeExact(ctx, name);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_get_tensor.ADDRESS, ctx, name));
     }
 
     private static final class ggml_get_unary_op {
@@ -3168,8 +2825,7 @@ public final class ggml_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_get_unary_op"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_get_unary_op");
     }
 
     /**
@@ -3178,13 +2834,7 @@ public final class ggml_h {
      * }
      */
     public static int ggml_get_unary_op(MemorySegment tensor) {
-        try {
-            return (int) ggml_get_unary_op.HANDLE.invokeExact(tensor);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(ggml_get_unary_op.ADDRESS, tensor);
     }
 
     private static final class ggml_get_data {
@@ -3192,8 +2842,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_get_data"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_get_data");
     }
 
     /**
@@ -3202,13 +2851,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_get_data(MemorySegment tensor) {
-        try {
-            return (MemorySegment) ggml_get_data.HANDLE.invokeExact(tensor);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_get_data.ADDRESS, tensor));
     }
 
     private static final class ggml_get_data_f32 {
@@ -3216,8 +2859,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_get_data_f32"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_get_data_f32");
     }
 
     /**
@@ -3226,13 +2868,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_get_data_f32(MemorySegment tensor) {
-        try {
-            return (MemorySegment) ggml_get_data_f32.HANDLE.invokeExact(tensor);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_get_data_f32.ADDRESS, tensor));
     }
 
     private static final class ggml_get_name {
@@ -3240,8 +2876,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_get_name"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_get_name");
     }
 
     /**
@@ -3250,13 +2885,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_get_name(MemorySegment tensor) {
-        try {
-            return (MemorySegment) ggml_get_name.HANDLE.invokeExact(tensor);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_get_name.ADDRESS, tensor));
     }
 
     private static final class ggml_set_name {
@@ -3265,8 +2894,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_set_name"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_set_name");
     }
 
     /**
@@ -3275,21 +2903,14 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_set_name(MemorySegment tensor, MemorySegment name) {
-        try {
-            return (MemorySegment) ggml_set_name.HANDLE.invokeExact(tensor, name);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_set_name.ADDRESS, tensor, name));
     }
 
     private static final class ggml_set_input {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_set_input"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_set_input");
     }
 
     /**
@@ -3298,21 +2919,14 @@ public final class ggml_h {
      * }
      */
     public static void ggml_set_input(MemorySegment tensor) {
-        try {
-            ggml_set_input.HANDLE.invokeExact(tensor);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_set_input.ADDRESS, tensor);
     }
 
     private static final class ggml_set_output {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_set_output"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_set_output");
     }
 
     /**
@@ -3321,13 +2935,7 @@ public final class ggml_h {
      * }
      */
     public static void ggml_set_output(MemorySegment tensor) {
-        try {
-            ggml_set_output.HANDLE.invokeExact(tensor);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_set_output.ADDRESS, tensor);
     }
 
     private static final class ggml_dup {
@@ -3336,8 +2944,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_dup"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_dup");
     }
 
     /**
@@ -3346,13 +2953,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_dup(MemorySegment ctx, MemorySegment a) {
-        try {
-            return (MemorySegment) ggml_dup.HANDLE.invokeExact(ctx, a);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_dup.ADDRESS, ctx, a));
     }
 
     private static final class ggml_add {
@@ -3362,8 +2963,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_add"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_add");
     }
 
     /**
@@ -3372,13 +2972,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_add(MemorySegment ctx, MemorySegment a, MemorySegment b) {
-        try {
-            return (MemorySegment) ggml_add.HANDLE.invokeExact(ctx, a, b);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_add.ADDRESS, ctx, a, b));
     }
 
     private static final class ggml_add_inplace {
@@ -3388,8 +2982,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_add_inplace"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_add_inplace");
     }
 
     /**
@@ -3398,13 +2991,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_add_inplace(MemorySegment ctx, MemorySegment a, MemorySegment b) {
-        try {
-            return (MemorySegment) ggml_add_inplace.HANDLE.invokeExact(ctx, a, b);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_add_inplace.ADDRESS, ctx, a, b));
     }
 
     private static final class ggml_sub {
@@ -3414,8 +3001,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_sub"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_sub");
     }
 
     /**
@@ -3424,13 +3010,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_sub(MemorySegment ctx, MemorySegment a, MemorySegment b) {
-        try {
-            return (MemorySegment) ggml_sub.HANDLE.invokeExact(ctx, a, b);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_sub.ADDRESS, ctx, a, b));
     }
 
     private static final class ggml_mul {
@@ -3440,8 +3020,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_mul"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_mul");
     }
 
     /**
@@ -3450,13 +3029,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_mul(MemorySegment ctx, MemorySegment a, MemorySegment b) {
-        try {
-            return (MemorySegment) ggml_mul.HANDLE.invokeExact(ctx, a, b);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_mul.ADDRESS, ctx, a, b));
     }
 
     private static final class ggml_div {
@@ -3466,8 +3039,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_div"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_div");
     }
 
     /**
@@ -3476,13 +3048,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_div(MemorySegment ctx, MemorySegment a, MemorySegment b) {
-        try {
-            return (MemorySegment) ggml_div.HANDLE.invokeExact(ctx, a, b);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_div.ADDRESS, ctx, a, b));
     }
 
     private static final class ggml_sqr {
@@ -3491,8 +3057,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_sqr"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_sqr");
     }
 
     /**
@@ -3501,13 +3066,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_sqr(MemorySegment ctx, MemorySegment a) {
-        try {
-            return (MemorySegment) ggml_sqr.HANDLE.invokeExact(ctx, a);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_sqr.ADDRESS, ctx, a));
     }
 
     private static final class ggml_sqrt {
@@ -3516,8 +3075,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_sqrt"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_sqrt");
     }
 
     /**
@@ -3526,13 +3084,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_sqrt(MemorySegment ctx, MemorySegment a) {
-        try {
-            return (MemorySegment) ggml_sqrt.HANDLE.invokeExact(ctx, a);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_sqrt.ADDRESS, ctx, a));
     }
 
     private static final class ggml_log {
@@ -3541,8 +3093,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_log"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_log");
     }
 
     /**
@@ -3551,13 +3102,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_log(MemorySegment ctx, MemorySegment a) {
-        try {
-            return (MemorySegment) ggml_log.HANDLE.invokeExact(ctx, a);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_log.ADDRESS, ctx, a));
     }
 
     private static final class ggml_sin {
@@ -3566,8 +3111,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_sin"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_sin");
     }
 
     /**
@@ -3576,13 +3120,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_sin(MemorySegment ctx, MemorySegment a) {
-        try {
-            return (MemorySegment) ggml_sin.HANDLE.invokeExact(ctx, a);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_sin.ADDRESS, ctx, a));
     }
 
     private static final class ggml_cos {
@@ -3591,8 +3129,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_cos"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_cos");
     }
 
     /**
@@ -3601,13 +3138,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_cos(MemorySegment ctx, MemorySegment a) {
-        try {
-            return (MemorySegment) ggml_cos.HANDLE.invokeExact(ctx, a);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_cos.ADDRESS, ctx, a));
     }
 
     private static final class ggml_sum {
@@ -3616,8 +3147,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_sum"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_sum");
     }
 
     /**
@@ -3626,13 +3156,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_sum(MemorySegment ctx, MemorySegment a) {
-        try {
-            return (MemorySegment) ggml_sum.HANDLE.invokeExact(ctx, a);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_sum.ADDRESS, ctx, a));
     }
 
     private static final class ggml_sum_rows {
@@ -3641,8 +3165,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_sum_rows"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_sum_rows");
     }
 
     /**
@@ -3651,13 +3174,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_sum_rows(MemorySegment ctx, MemorySegment a) {
-        try {
-            return (MemorySegment) ggml_sum_rows.HANDLE.invokeExact(ctx, a);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_sum_rows.ADDRESS, ctx, a));
     }
 
     private static final class ggml_cumsum {
@@ -3666,8 +3183,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_cumsum"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_cumsum");
     }
 
     /**
@@ -3676,13 +3192,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_cumsum(MemorySegment ctx, MemorySegment a) {
-        try {
-            return (MemorySegment) ggml_cumsum.HANDLE.invokeExact(ctx, a);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_cumsum.ADDRESS, ctx, a));
     }
 
     private static final class ggml_mean {
@@ -3691,8 +3201,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_mean"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_mean");
     }
 
     /**
@@ -3701,13 +3210,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_mean(MemorySegment ctx, MemorySegment a) {
-        try {
-            return (MemorySegment) ggml_mean.HANDLE.invokeExact(ctx, a);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_mean.ADDRESS, ctx, a));
     }
 
     private static final class ggml_argmax {
@@ -3716,8 +3219,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_argmax"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_argmax");
     }
 
     /**
@@ -3726,13 +3228,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_argmax(MemorySegment ctx, MemorySegment a) {
-        try {
-            return (MemorySegment) ggml_argmax.HANDLE.invokeExact(ctx, a);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_argmax.ADDRESS, ctx, a));
     }
 
     private static final class ggml_repeat {
@@ -3742,8 +3238,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_repeat"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_repeat");
     }
 
     /**
@@ -3752,13 +3247,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_repeat(MemorySegment ctx, MemorySegment a, MemorySegment b) {
-        try {
-            return (MemorySegment) ggml_repeat.HANDLE.invokeExact(ctx, a, b);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_repeat.ADDRESS, ctx, a, b));
     }
 
     private static final class ggml_concat {
@@ -3769,8 +3258,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_concat"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_concat");
     }
 
     /**
@@ -3779,13 +3267,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_concat(MemorySegment ctx, MemorySegment a, MemorySegment b, int dim) {
-        try {
-            return (MemorySegment) ggml_concat.HANDLE.invokeExact(ctx, a, b, dim);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_concat.ADDRESS, ctx, a, b, Carrier.of(dim)));
     }
 
     private static final class ggml_abs {
@@ -3794,8 +3276,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_abs"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_abs");
     }
 
     /**
@@ -3804,13 +3285,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_abs(MemorySegment ctx, MemorySegment a) {
-        try {
-            return (MemorySegment) ggml_abs.HANDLE.invokeExact(ctx, a);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_abs.ADDRESS, ctx, a));
     }
 
     private static final class ggml_neg {
@@ -3819,8 +3294,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_neg"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_neg");
     }
 
     /**
@@ -3829,13 +3303,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_neg(MemorySegment ctx, MemorySegment a) {
-        try {
-            return (MemorySegment) ggml_neg.HANDLE.invokeExact(ctx, a);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_neg.ADDRESS, ctx, a));
     }
 
     private static final class ggml_relu {
@@ -3844,8 +3312,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_relu"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_relu");
     }
 
     /**
@@ -3854,13 +3321,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_relu(MemorySegment ctx, MemorySegment a) {
-        try {
-            return (MemorySegment) ggml_relu.HANDLE.invokeExact(ctx, a);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_relu.ADDRESS, ctx, a));
     }
 
     private static final class ggml_sigmoid {
@@ -3869,8 +3330,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_sigmoid"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_sigmoid");
     }
 
     /**
@@ -3879,13 +3339,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_sigmoid(MemorySegment ctx, MemorySegment a) {
-        try {
-            return (MemorySegment) ggml_sigmoid.HANDLE.invokeExact(ctx, a);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_sigmoid.ADDRESS, ctx, a));
     }
 
     private static final class ggml_gelu {
@@ -3894,8 +3348,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_gelu"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_gelu");
     }
 
     /**
@@ -3904,13 +3357,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_gelu(MemorySegment ctx, MemorySegment a) {
-        try {
-            return (MemorySegment) ggml_gelu.HANDLE.invokeExact(ctx, a);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_gelu.ADDRESS, ctx, a));
     }
 
     private static final class ggml_silu {
@@ -3919,8 +3366,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_silu"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_silu");
     }
 
     /**
@@ -3929,13 +3375,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_silu(MemorySegment ctx, MemorySegment a) {
-        try {
-            return (MemorySegment) ggml_silu.HANDLE.invokeExact(ctx, a);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_silu.ADDRESS, ctx, a));
     }
 
     private static final class ggml_exp {
@@ -3944,8 +3384,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_exp"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_exp");
     }
 
     /**
@@ -3954,13 +3393,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_exp(MemorySegment ctx, MemorySegment a) {
-        try {
-            return (MemorySegment) ggml_exp.HANDLE.invokeExact(ctx, a);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_exp.ADDRESS, ctx, a));
     }
 
     private static final class ggml_norm {
@@ -4047,8 +3480,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_prec_set_acc"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_prec_set_acc");
     }
 
     /**
@@ -4057,13 +3489,7 @@ public final class ggml_h {
      * }
      */
     public static boolean ggml_prec_set_acc(MemorySegment a, int prec) {
-        try {
-            return (boolean) ggml_prec_set_acc.HANDLE.invokeExact(a, prec);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(ggml_prec_set_acc.ADDRESS, a, Carrier.of(prec)) != 0;
     }
 
     private static final class ggml_prec_set_src {
@@ -4073,8 +3499,7 @@ public final class ggml_h {
             CTypes.C_INT,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_prec_set_src"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_prec_set_src");
     }
 
     /**
@@ -4083,13 +3508,7 @@ public final class ggml_h {
      * }
      */
     public static boolean ggml_prec_set_src(MemorySegment a, int prec, int idx) {
-        try {
-            return (boolean) ggml_prec_set_src.HANDLE.invokeExact(a, prec, idx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(ggml_prec_set_src.ADDRESS, a, Carrier.of(prec), Carrier.of(idx)) != 0;
     }
 
     private static final class ggml_mul_mat {
@@ -4099,8 +3518,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_mul_mat"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_mul_mat");
     }
 
     /**
@@ -4109,13 +3527,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_mul_mat(MemorySegment ctx, MemorySegment a, MemorySegment b) {
-        try {
-            return (MemorySegment) ggml_mul_mat.HANDLE.invokeExact(ctx, a, b);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_mul_mat.ADDRESS, ctx, a, b));
     }
 
     private static final class ggml_mul_mat_set_hint {
@@ -4123,8 +3535,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_mul_mat_set_hint"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_mul_mat_set_hint");
     }
 
     /**
@@ -4133,13 +3544,7 @@ public final class ggml_h {
      * }
      */
     public static void ggml_mul_mat_set_hint(MemorySegment a, int hint) {
-        try {
-            ggml_mul_mat_set_hint.HANDLE.invokeExact(a, hint);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_mul_mat_set_hint.ADDRESS, a, Carrier.of(hint));
     }
 
     private static final class ggml_mul_mat_id {
@@ -4150,8 +3555,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_mul_mat_id"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_mul_mat_id");
     }
 
     /**
@@ -4160,13 +3564,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_mul_mat_id(MemorySegment ctx, MemorySegment as, MemorySegment b, MemorySegment ids) {
-        try {
-            return (MemorySegment) ggml_mul_mat_id.HANDLE.invokeExact(ctx, as, b, ids);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_mul_mat_id.ADDRESS, ctx, as, b, ids));
     }
 
     private static final class ggml_scale {
@@ -4233,8 +3631,7 @@ public final class ggml_h {
             CTypes.C_LONG_LONG,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_set"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_set");
     }
 
     /**
@@ -4243,13 +3640,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_set(MemorySegment ctx, MemorySegment a, MemorySegment b, long nb1, long nb2, long nb3, long offset) {
-        try {
-            return (MemorySegment) ggml_set.HANDLE.invokeExact(ctx, a, b, nb1, nb2, nb3, offset);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_set.ADDRESS, ctx, a, b, Carrier.of(nb1), Carrier.of(nb2), Carrier.of(nb3), Carrier.of(offset)));
     }
 
     private static final class ggml_set_1d {
@@ -4260,8 +3651,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_set_1d"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_set_1d");
     }
 
     /**
@@ -4270,13 +3660,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_set_1d(MemorySegment ctx, MemorySegment a, MemorySegment b, long offset) {
-        try {
-            return (MemorySegment) ggml_set_1d.HANDLE.invokeExact(ctx, a, b, offset);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_set_1d.ADDRESS, ctx, a, b, Carrier.of(offset)));
     }
 
     private static final class ggml_set_2d {
@@ -4288,8 +3672,7 @@ public final class ggml_h {
             CTypes.C_LONG_LONG,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_set_2d"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_set_2d");
     }
 
     /**
@@ -4298,13 +3681,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_set_2d(MemorySegment ctx, MemorySegment a, MemorySegment b, long nb1, long offset) {
-        try {
-            return (MemorySegment) ggml_set_2d.HANDLE.invokeExact(ctx, a, b, nb1, offset);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_set_2d.ADDRESS, ctx, a, b, Carrier.of(nb1), Carrier.of(offset)));
     }
 
     private static final class ggml_cpy {
@@ -4314,8 +3691,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_cpy"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_cpy");
     }
 
     /**
@@ -4324,13 +3700,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_cpy(MemorySegment ctx, MemorySegment a, MemorySegment b) {
-        try {
-            return (MemorySegment) ggml_cpy.HANDLE.invokeExact(ctx, a, b);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_cpy.ADDRESS, ctx, a, b));
     }
 
     private static final class ggml_cast {
@@ -4340,8 +3710,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_cast"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_cast");
     }
 
     /**
@@ -4350,13 +3719,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_cast(MemorySegment ctx, MemorySegment a, int type) {
-        try {
-            return (MemorySegment) ggml_cast.HANDLE.invokeExact(ctx, a, type);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_cast.ADDRESS, ctx, a, Carrier.of(type)));
     }
 
     private static final class ggml_cont {
@@ -4365,8 +3728,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_cont"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_cont");
     }
 
     /**
@@ -4375,13 +3737,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_cont(MemorySegment ctx, MemorySegment a) {
-        try {
-            return (MemorySegment) ggml_cont.HANDLE.invokeExact(ctx, a);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_cont.ADDRESS, ctx, a));
     }
 
     private static final class ggml_cont_2d {
@@ -4392,8 +3748,7 @@ public final class ggml_h {
             CTypes.C_LONG_LONG,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_cont_2d"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_cont_2d");
     }
 
     /**
@@ -4402,13 +3757,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_cont_2d(MemorySegment ctx, MemorySegment a, long ne0, long ne1) {
-        try {
-            return (MemorySegment) ggml_cont_2d.HANDLE.invokeExact(ctx, a, ne0, ne1);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_cont_2d.ADDRESS, ctx, a, Carrier.of(ne0), Carrier.of(ne1)));
     }
 
     private static final class ggml_cont_3d {
@@ -4420,8 +3769,7 @@ public final class ggml_h {
             CTypes.C_LONG_LONG,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_cont_3d"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_cont_3d");
     }
 
     /**
@@ -4430,13 +3778,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_cont_3d(MemorySegment ctx, MemorySegment a, long ne0, long ne1, long ne2) {
-        try {
-            return (MemorySegment) ggml_cont_3d.HANDLE.invokeExact(ctx, a, ne0, ne1, ne2);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_cont_3d.ADDRESS, ctx, a, Carrier.of(ne0), Carrier.of(ne1), Carrier.of(ne2)));
     }
 
     private static final class ggml_reshape_1d {
@@ -4446,8 +3788,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_reshape_1d"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_reshape_1d");
     }
 
     /**
@@ -4456,13 +3797,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_reshape_1d(MemorySegment ctx, MemorySegment a, long ne0) {
-        try {
-            return (MemorySegment) ggml_reshape_1d.HANDLE.invokeExact(ctx, a, ne0);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_reshape_1d.ADDRESS, ctx, a, Carrier.of(ne0)));
     }
 
     private static final class ggml_reshape_2d {
@@ -4473,8 +3808,7 @@ public final class ggml_h {
             CTypes.C_LONG_LONG,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_reshape_2d"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_reshape_2d");
     }
 
     /**
@@ -4483,13 +3817,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_reshape_2d(MemorySegment ctx, MemorySegment a, long ne0, long ne1) {
-        try {
-            return (MemorySegment) ggml_reshape_2d.HANDLE.invokeExact(ctx, a, ne0, ne1);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_reshape_2d.ADDRESS, ctx, a, Carrier.of(ne0), Carrier.of(ne1)));
     }
 
     private static final class ggml_reshape_3d {
@@ -4501,8 +3829,7 @@ public final class ggml_h {
             CTypes.C_LONG_LONG,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_reshape_3d"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_reshape_3d");
     }
 
     /**
@@ -4511,13 +3838,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_reshape_3d(MemorySegment ctx, MemorySegment a, long ne0, long ne1, long ne2) {
-        try {
-            return (MemorySegment) ggml_reshape_3d.HANDLE.invokeExact(ctx, a, ne0, ne1, ne2);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_reshape_3d.ADDRESS, ctx, a, Carrier.of(ne0), Carrier.of(ne1), Carrier.of(ne2)));
     }
 
     private static final class ggml_reshape_4d {
@@ -4530,8 +3851,7 @@ public final class ggml_h {
             CTypes.C_LONG_LONG,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_reshape_4d"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_reshape_4d");
     }
 
     /**
@@ -4540,13 +3860,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_reshape_4d(MemorySegment ctx, MemorySegment a, long ne0, long ne1, long ne2, long ne3) {
-        try {
-            return (MemorySegment) ggml_reshape_4d.HANDLE.invokeExact(ctx, a, ne0, ne1, ne2, ne3);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_reshape_4d.ADDRESS, ctx, a, Carrier.of(ne0), Carrier.of(ne1), Carrier.of(ne2), Carrier.of(ne3)));
     }
 
     private static final class ggml_view_1d {
@@ -4557,8 +3871,7 @@ public final class ggml_h {
             CTypes.C_LONG_LONG,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_view_1d"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_view_1d");
     }
 
     /**
@@ -4567,13 +3880,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_view_1d(MemorySegment ctx, MemorySegment a, long ne0, long offset) {
-        try {
-            return (MemorySegment) ggml_view_1d.HANDLE.invokeExact(ctx, a, ne0, offset);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_view_1d.ADDRESS, ctx, a, Carrier.of(ne0), Carrier.of(offset)));
     }
 
     private static final class ggml_view_2d {
@@ -4586,8 +3893,7 @@ public final class ggml_h {
             CTypes.C_LONG_LONG,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_view_2d"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_view_2d");
     }
 
     /**
@@ -4596,13 +3902,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_view_2d(MemorySegment ctx, MemorySegment a, long ne0, long ne1, long nb1, long offset) {
-        try {
-            return (MemorySegment) ggml_view_2d.HANDLE.invokeExact(ctx, a, ne0, ne1, nb1, offset);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_view_2d.ADDRESS, ctx, a, Carrier.of(ne0), Carrier.of(ne1), Carrier.of(nb1), Carrier.of(offset)));
     }
 
     private static final class ggml_view_3d {
@@ -4617,8 +3917,7 @@ public final class ggml_h {
             CTypes.C_LONG_LONG,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_view_3d"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_view_3d");
     }
 
     /**
@@ -4627,13 +3926,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_view_3d(MemorySegment ctx, MemorySegment a, long ne0, long ne1, long ne2, long nb1, long nb2, long offset) {
-        try {
-            return (MemorySegment) ggml_view_3d.HANDLE.invokeExact(ctx, a, ne0, ne1, ne2, nb1, nb2, offset);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_view_3d.ADDRESS, ctx, a, Carrier.of(ne0), Carrier.of(ne1), Carrier.of(ne2), Carrier.of(nb1), Carrier.of(nb2), Carrier.of(offset)));
     }
 
     private static final class ggml_view_4d {
@@ -4650,8 +3943,7 @@ public final class ggml_h {
             CTypes.C_LONG_LONG,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_view_4d"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_view_4d");
     }
 
     /**
@@ -4660,13 +3952,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_view_4d(MemorySegment ctx, MemorySegment a, long ne0, long ne1, long ne2, long ne3, long nb1, long nb2, long nb3, long offset) {
-        try {
-            return (MemorySegment) ggml_view_4d.HANDLE.invokeExact(ctx, a, ne0, ne1, ne2, ne3, nb1, nb2, nb3, offset);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_view_4d.ADDRESS, ctx, a, Carrier.of(ne0), Carrier.of(ne1), Carrier.of(ne2), Carrier.of(ne3), Carrier.of(nb1), Carrier.of(nb2), Carrier.of(nb3), Carrier.of(offset)));
     }
 
     private static final class ggml_permute {
@@ -4679,8 +3965,7 @@ public final class ggml_h {
             CTypes.C_INT,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_permute"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_permute");
     }
 
     /**
@@ -4689,13 +3974,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_permute(MemorySegment ctx, MemorySegment a, int axis0, int axis1, int axis2, int axis3) {
-        try {
-            return (MemorySegment) ggml_permute.HANDLE.invokeExact(ctx, a, axis0, axis1, axis2, axis3);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_permute.ADDRESS, ctx, a, Carrier.of(axis0), Carrier.of(axis1), Carrier.of(axis2), Carrier.of(axis3)));
     }
 
     private static final class ggml_transpose {
@@ -4704,8 +3983,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_transpose"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_transpose");
     }
 
     /**
@@ -4714,13 +3992,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_transpose(MemorySegment ctx, MemorySegment a) {
-        try {
-            return (MemorySegment) ggml_transpose.HANDLE.invokeExact(ctx, a);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_transpose.ADDRESS, ctx, a));
     }
 
     private static final class ggml_get_rows {
@@ -4730,8 +4002,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_get_rows"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_get_rows");
     }
 
     /**
@@ -4740,13 +4011,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_get_rows(MemorySegment ctx, MemorySegment a, MemorySegment b) {
-        try {
-            return (MemorySegment) ggml_get_rows.HANDLE.invokeExact(ctx, a, b);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_get_rows.ADDRESS, ctx, a, b));
     }
 
     private static final class ggml_set_rows {
@@ -4757,8 +4022,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_set_rows"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_set_rows");
     }
 
     /**
@@ -4767,13 +4031,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_set_rows(MemorySegment ctx, MemorySegment a, MemorySegment b, MemorySegment c) {
-        try {
-            return (MemorySegment) ggml_set_rows.HANDLE.invokeExact(ctx, a, b, c);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_set_rows.ADDRESS, ctx, a, b, c));
     }
 
     private static final class ggml_diag_mask_inf {
@@ -4783,8 +4041,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_diag_mask_inf"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_diag_mask_inf");
     }
 
     /**
@@ -4793,13 +4050,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_diag_mask_inf(MemorySegment ctx, MemorySegment a, int n_past) {
-        try {
-            return (MemorySegment) ggml_diag_mask_inf.HANDLE.invokeExact(ctx, a, n_past);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_diag_mask_inf.ADDRESS, ctx, a, Carrier.of(n_past)));
     }
 
     private static final class ggml_clamp {
@@ -4835,8 +4086,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_soft_max"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_soft_max");
     }
 
     /**
@@ -4845,13 +4095,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_soft_max(MemorySegment ctx, MemorySegment a) {
-        try {
-            return (MemorySegment) ggml_soft_max.HANDLE.invokeExact(ctx, a);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_soft_max.ADDRESS, ctx, a));
     }
 
     private static final class ggml_soft_max_ext {
@@ -4887,8 +4131,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_soft_max_add_sinks"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_soft_max_add_sinks");
     }
 
     /**
@@ -4897,13 +4140,7 @@ public final class ggml_h {
      * }
      */
     public static void ggml_soft_max_add_sinks(MemorySegment a, MemorySegment sinks) {
-        try {
-            ggml_soft_max_add_sinks.HANDLE.invokeExact(a, sinks);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_soft_max_add_sinks.ADDRESS, a, sinks);
     }
 
     private static final class ggml_rope {
@@ -4915,8 +4152,7 @@ public final class ggml_h {
             CTypes.C_INT,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_rope"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_rope");
     }
 
     /**
@@ -4925,13 +4161,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_rope(MemorySegment ctx, MemorySegment a, MemorySegment b, int n_dims, int mode) {
-        try {
-            return (MemorySegment) ggml_rope.HANDLE.invokeExact(ctx, a, b, n_dims, mode);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_rope.ADDRESS, ctx, a, b, Carrier.of(n_dims), Carrier.of(mode)));
     }
 
     private static final class ggml_rope_ext {
@@ -5113,8 +4343,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_rope_set_offset"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_rope_set_offset");
     }
 
     /**
@@ -5123,13 +4352,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_rope_set_offset(MemorySegment a, int n_offs) {
-        try {
-            return (MemorySegment) ggml_rope_set_offset.HANDLE.invokeExact(a, n_offs);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_rope_set_offset.ADDRESS, a, Carrier.of(n_offs)));
     }
 
     private static final class ggml_pad {
@@ -5142,8 +4365,7 @@ public final class ggml_h {
             CTypes.C_INT,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_pad"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_pad");
     }
 
     /**
@@ -5152,13 +4374,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_pad(MemorySegment ctx, MemorySegment a, int p0, int p1, int p2, int p3) {
-        try {
-            return (MemorySegment) ggml_pad.HANDLE.invokeExact(ctx, a, p0, p1, p2, p3);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_pad.ADDRESS, ctx, a, Carrier.of(p0), Carrier.of(p1), Carrier.of(p2), Carrier.of(p3)));
     }
 
     private static final class ggml_fill {
@@ -5194,8 +4410,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_argsort"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_argsort");
     }
 
     /**
@@ -5204,13 +4419,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_argsort(MemorySegment ctx, MemorySegment a, int order) {
-        try {
-            return (MemorySegment) ggml_argsort.HANDLE.invokeExact(ctx, a, order);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_argsort.ADDRESS, ctx, a, Carrier.of(order)));
     }
 
     private static final class ggml_argsort_top_k {
@@ -5220,8 +4429,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_argsort_top_k"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_argsort_top_k");
     }
 
     /**
@@ -5230,13 +4438,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_argsort_top_k(MemorySegment ctx, MemorySegment a, int k) {
-        try {
-            return (MemorySegment) ggml_argsort_top_k.HANDLE.invokeExact(ctx, a, k);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_argsort_top_k.ADDRESS, ctx, a, Carrier.of(k)));
     }
 
     private static final class ggml_top_k {
@@ -5246,8 +4448,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_top_k"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_top_k");
     }
 
     /**
@@ -5256,13 +4457,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_top_k(MemorySegment ctx, MemorySegment a, int k) {
-        try {
-            return (MemorySegment) ggml_top_k.HANDLE.invokeExact(ctx, a, k);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_top_k.ADDRESS, ctx, a, Carrier.of(k)));
     }
 
     private static final class ggml_arange {
@@ -5328,8 +4523,7 @@ public final class ggml_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_flash_attn_ext_get_prec"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_flash_attn_ext_get_prec");
     }
 
     /**
@@ -5338,13 +4532,7 @@ public final class ggml_h {
      * }
      */
     public static int ggml_flash_attn_ext_get_prec(MemorySegment a) {
-        try {
-            return (int) ggml_flash_attn_ext_get_prec.HANDLE.invokeExact(a);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(ggml_flash_attn_ext_get_prec.ADDRESS, a);
     }
 
     private static final class ggml_flash_attn_ext_set_n_kv_max {
@@ -5352,8 +4540,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_flash_attn_ext_set_n_kv_max"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_flash_attn_ext_set_n_kv_max");
     }
 
     /**
@@ -5362,13 +4549,7 @@ public final class ggml_h {
      * }
      */
     public static void ggml_flash_attn_ext_set_n_kv_max(MemorySegment a, int n_kv_max) {
-        try {
-            ggml_flash_attn_ext_set_n_kv_max.HANDLE.invokeExact(a, n_kv_max);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_flash_attn_ext_set_n_kv_max.ADDRESS, a, Carrier.of(n_kv_max));
     }
 
     private static final class ggml_flash_attn_ext_add_sinks {
@@ -5376,8 +4557,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_flash_attn_ext_add_sinks"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_flash_attn_ext_add_sinks");
     }
 
     /**
@@ -5386,13 +4566,7 @@ public final class ggml_h {
      * }
      */
     public static void ggml_flash_attn_ext_add_sinks(MemorySegment a, MemorySegment sinks) {
-        try {
-            ggml_flash_attn_ext_add_sinks.HANDLE.invokeExact(a, sinks);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_flash_attn_ext_add_sinks.ADDRESS, a, sinks);
     }
 
     private static final class ggml_map_custom1 {
@@ -5404,8 +4578,7 @@ public final class ggml_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_map_custom1"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_map_custom1");
     }
 
     /**
@@ -5414,13 +4587,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_map_custom1(MemorySegment ctx, MemorySegment a, MemorySegment fun, int n_tasks, MemorySegment userdata) {
-        try {
-            return (MemorySegment) ggml_map_custom1.HANDLE.invokeExact(ctx, a, fun, n_tasks, userdata);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_map_custom1.ADDRESS, ctx, a, fun, Carrier.of(n_tasks), userdata));
     }
 
     private static final class ggml_map_custom2 {
@@ -5433,8 +4600,7 @@ public final class ggml_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_map_custom2"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_map_custom2");
     }
 
     /**
@@ -5443,13 +4609,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_map_custom2(MemorySegment ctx, MemorySegment a, MemorySegment b, MemorySegment fun, int n_tasks, MemorySegment userdata) {
-        try {
-            return (MemorySegment) ggml_map_custom2.HANDLE.invokeExact(ctx, a, b, fun, n_tasks, userdata);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_map_custom2.ADDRESS, ctx, a, b, fun, Carrier.of(n_tasks), userdata));
     }
 
     private static final class ggml_map_custom3 {
@@ -5463,8 +4623,7 @@ public final class ggml_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_map_custom3"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_map_custom3");
     }
 
     /**
@@ -5473,13 +4632,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_map_custom3(MemorySegment ctx, MemorySegment a, MemorySegment b, MemorySegment c, MemorySegment fun, int n_tasks, MemorySegment userdata) {
-        try {
-            return (MemorySegment) ggml_map_custom3.HANDLE.invokeExact(ctx, a, b, c, fun, n_tasks, userdata);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_map_custom3.ADDRESS, ctx, a, b, c, fun, Carrier.of(n_tasks), userdata));
     }
 
     private static final class ggml_custom_4d {
@@ -5527,8 +4680,7 @@ public final class ggml_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_custom_inplace"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_custom_inplace");
     }
 
     /**
@@ -5537,13 +4689,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_custom_inplace(MemorySegment ctx, MemorySegment a, MemorySegment args, int n_args, MemorySegment fun, int n_tasks, MemorySegment userdata) {
-        try {
-            return (MemorySegment) ggml_custom_inplace.HANDLE.invokeExact(ctx, a, args, n_args, fun, n_tasks, userdata);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_custom_inplace.ADDRESS, ctx, a, args, Carrier.of(n_args), fun, Carrier.of(n_tasks), userdata));
     }
 
     private static final class ggml_build_forward_expand {
@@ -5551,8 +4697,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_build_forward_expand"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_build_forward_expand");
     }
 
     /**
@@ -5561,13 +4706,7 @@ public final class ggml_h {
      * }
      */
     public static void ggml_build_forward_expand(MemorySegment cgraph, MemorySegment tensor) {
-        try {
-            ggml_build_forward_expand.HANDLE.invokeExact(cgraph, tensor);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_build_forward_expand.ADDRESS, cgraph, tensor);
     }
 
     private static final class ggml_new_graph {
@@ -5575,8 +4714,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_new_graph"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_new_graph");
     }
 
     /**
@@ -5585,13 +4723,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_new_graph(MemorySegment ctx) {
-        try {
-            return (MemorySegment) ggml_new_graph.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_new_graph.ADDRESS, ctx));
     }
 
     private static final class ggml_new_graph_custom {
@@ -5601,8 +4733,7 @@ public final class ggml_h {
             CTypes.C_LONG_LONG,
             CTypes.C_BOOL
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_new_graph_custom"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_new_graph_custom");
     }
 
     /**
@@ -5611,21 +4742,14 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_new_graph_custom(MemorySegment ctx, long size, boolean grads) {
-        try {
-            return (MemorySegment) ggml_new_graph_custom.HANDLE.invokeExact(ctx, size, grads);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_new_graph_custom.ADDRESS, ctx, Carrier.of(size), Carrier.of(grads ? 1 : 0)));
     }
 
     private static final class ggml_graph_reset {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_graph_reset"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_graph_reset");
     }
 
     /**
@@ -5634,21 +4758,14 @@ public final class ggml_h {
      * }
      */
     public static void ggml_graph_reset(MemorySegment cgraph) {
-        try {
-            ggml_graph_reset.HANDLE.invokeExact(cgraph);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_graph_reset.ADDRESS, cgraph);
     }
 
     private static final class ggml_graph_clear {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_graph_clear"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_graph_clear");
     }
 
     /**
@@ -5657,13 +4774,7 @@ public final class ggml_h {
      * }
      */
     public static void ggml_graph_clear(MemorySegment cgraph) {
-        try {
-            ggml_graph_clear.HANDLE.invokeExact(cgraph);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_graph_clear.ADDRESS, cgraph);
     }
 
     private static final class ggml_graph_size {
@@ -5671,8 +4782,7 @@ public final class ggml_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_graph_size"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_graph_size");
     }
 
     /**
@@ -5681,13 +4791,7 @@ public final class ggml_h {
      * }
      */
     public static int ggml_graph_size(MemorySegment cgraph) {
-        try {
-            return (int) ggml_graph_size.HANDLE.invokeExact(cgraph);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(ggml_graph_size.ADDRESS, cgraph);
     }
 
     private static final class ggml_graph_node {
@@ -5696,8 +4800,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_graph_node"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_graph_node");
     }
 
     /**
@@ -5706,13 +4809,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_graph_node(MemorySegment cgraph, int i) {
-        try {
-            return (MemorySegment) ggml_graph_node.HANDLE.invokeExact(cgraph, i);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_graph_node.ADDRESS, cgraph, Carrier.of(i)));
     }
 
     private static final class ggml_graph_nodes {
@@ -5720,8 +4817,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_graph_nodes"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_graph_nodes");
     }
 
     /**
@@ -5730,13 +4826,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_graph_nodes(MemorySegment cgraph) {
-        try {
-            return (MemorySegment) ggml_graph_nodes.HANDLE.invokeExact(cgraph);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_graph_nodes.ADDRESS, cgraph));
     }
 
     private static final class ggml_graph_n_nodes {
@@ -5744,8 +4834,7 @@ public final class ggml_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_graph_n_nodes"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_graph_n_nodes");
     }
 
     /**
@@ -5754,13 +4843,7 @@ public final class ggml_h {
      * }
      */
     public static int ggml_graph_n_nodes(MemorySegment cgraph) {
-        try {
-            return (int) ggml_graph_n_nodes.HANDLE.invokeExact(cgraph);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(ggml_graph_n_nodes.ADDRESS, cgraph);
     }
 
     private static final class ggml_graph_add_node {
@@ -5768,8 +4851,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_graph_add_node"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_graph_add_node");
     }
 
     /**
@@ -5778,20 +4860,13 @@ public final class ggml_h {
      * }
      */
     public static void ggml_graph_add_node(MemorySegment cgraph, MemorySegment tensor) {
-        try {
-            ggml_graph_add_node.HANDLE.invokeExact(cgraph, tensor);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_graph_add_node.ADDRESS, cgraph, tensor);
     }
 
     private static final class ggml_graph_overhead {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_LONG_LONG    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_graph_overhead"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_graph_overhead");
     }
 
     /**
@@ -5800,13 +4875,7 @@ public final class ggml_h {
      * }
      */
     public static long ggml_graph_overhead() {
-        try {
-            return (long) ggml_graph_overhead.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_graph_overhead.ADDRESS);
     }
 
     private static final class ggml_graph_overhead_custom {
@@ -5815,8 +4884,7 @@ public final class ggml_h {
             CTypes.C_LONG_LONG,
             CTypes.C_BOOL
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_graph_overhead_custom"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_graph_overhead_custom");
     }
 
     /**
@@ -5825,13 +4893,7 @@ public final class ggml_h {
      * }
      */
     public static long ggml_graph_overhead_custom(long size, boolean grads) {
-        try {
-            return (long) ggml_graph_overhead_custom.HANDLE.invokeExact(size, grads);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_graph_overhead_custom.ADDRESS, Carrier.of(size), Carrier.of(grads ? 1 : 0));
     }
 
     private static final class ggml_graph_get_tensor {
@@ -5840,8 +4902,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_graph_get_tensor"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_graph_get_tensor");
     }
 
     /**
@@ -5850,13 +4911,7 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_graph_get_tensor(MemorySegment cgraph, MemorySegment name) {
-        try {
-            return (MemorySegment) ggml_graph_get_tensor.HANDLE.invokeExact(cgraph, name);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_graph_get_tensor.ADDRESS, cgraph, name));
     }
 
     private static final class ggml_log_get {
@@ -5864,8 +4919,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_log_get"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_log_get");
     }
 
     /**
@@ -5874,13 +4928,7 @@ public final class ggml_h {
      * }
      */
     public static void ggml_log_get(MemorySegment log_callback, MemorySegment user_data) {
-        try {
-            ggml_log_get.HANDLE.invokeExact(log_callback, user_data);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_log_get.ADDRESS, log_callback, user_data);
     }
 
     private static final class ggml_log_set {
@@ -5888,8 +4936,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_log_set"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_log_set");
     }
 
     /**
@@ -5898,13 +4945,7 @@ public final class ggml_h {
      * }
      */
     public static void ggml_log_set(MemorySegment log_callback, MemorySegment user_data) {
-        try {
-            ggml_log_set.HANDLE.invokeExact(log_callback, user_data);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_log_set.ADDRESS, log_callback, user_data);
     }
 
     private static final class ggml_set_zero {
@@ -5912,8 +4953,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_set_zero"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_set_zero");
     }
 
     /**
@@ -5922,21 +4962,14 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_set_zero(MemorySegment tensor) {
-        try {
-            return (MemorySegment) ggml_set_zero.HANDLE.invokeExact(tensor);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_set_zero.ADDRESS, tensor));
     }
 
     private static final class ggml_quantize_init {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_quantize_init"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_quantize_init");
     }
 
     /**
@@ -5945,19 +4978,12 @@ public final class ggml_h {
      * }
      */
     public static void ggml_quantize_init(int type) {
-        try {
-            ggml_quantize_init.HANDLE.invokeExact(type);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_quantize_init.ADDRESS, Carrier.of(type));
     }
 
     private static final class ggml_quantize_free {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_quantize_free"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_quantize_free");
     }
 
     /**
@@ -5966,13 +4992,7 @@ public final class ggml_h {
      * }
      */
     public static void ggml_quantize_free() {
-        try {
-            ggml_quantize_free.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(ggml_quantize_free.ADDRESS);
     }
 
     private static final class ggml_quantize_requires_imatrix {
@@ -5980,8 +5000,7 @@ public final class ggml_h {
             CTypes.C_BOOL,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_quantize_requires_imatrix"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_quantize_requires_imatrix");
     }
 
     /**
@@ -5990,13 +5009,7 @@ public final class ggml_h {
      * }
      */
     public static boolean ggml_quantize_requires_imatrix(int type) {
-        try {
-            return (boolean) ggml_quantize_requires_imatrix.HANDLE.invokeExact(type);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(ggml_quantize_requires_imatrix.ADDRESS, Carrier.of(type)) != 0;
     }
 
     private static final class ggml_quantize_chunk {
@@ -6010,8 +5023,7 @@ public final class ggml_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_quantize_chunk"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_quantize_chunk");
     }
 
     /**
@@ -6020,13 +5032,7 @@ public final class ggml_h {
      * }
      */
     public static long ggml_quantize_chunk(int type, MemorySegment src, MemorySegment dst, long start, long nrows, long n_per_row, MemorySegment imatrix) {
-        try {
-            return (long) ggml_quantize_chunk.HANDLE.invokeExact(type, src, dst, start, nrows, n_per_row, imatrix);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(ggml_quantize_chunk.ADDRESS, Carrier.of(type), src, dst, Carrier.of(start), Carrier.of(nrows), Carrier.of(n_per_row), imatrix);
     }
 
     private static final class ggml_get_type_traits {
@@ -6034,8 +5040,7 @@ public final class ggml_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("ggml_get_type_traits"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("ggml_get_type_traits");
     }
 
     /**
@@ -6044,12 +5049,6 @@ public final class ggml_h {
      * }
      */
     public static MemorySegment ggml_get_type_traits(int type) {
-        try {
-            return (MemorySegment) ggml_get_type_traits.HANDLE.invokeExact(type);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(ggml_get_type_traits.ADDRESS, Carrier.of(type)));
     }
 }

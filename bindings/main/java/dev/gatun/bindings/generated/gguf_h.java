@@ -141,8 +141,7 @@ public final class gguf_h {
     private static final class gguf_init_empty {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_POINTER    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_init_empty"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_init_empty");
     }
 
     /**
@@ -151,13 +150,7 @@ public final class gguf_h {
      * }
      */
     public static MemorySegment gguf_init_empty() {
-        try {
-            return (MemorySegment) gguf_init_empty.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(gguf_init_empty.ADDRESS));
     }
 
     private static final class gguf_init_from_file {
@@ -243,8 +236,7 @@ public final class gguf_h {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_free"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_free");
     }
 
     /**
@@ -253,13 +245,7 @@ public final class gguf_h {
      * }
      */
     public static void gguf_free(MemorySegment ctx) {
-        try {
-            gguf_free.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(gguf_free.ADDRESS, ctx);
     }
 
     private static final class gguf_type_name {
@@ -267,8 +253,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_type_name"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_type_name");
     }
 
     /**
@@ -277,13 +262,7 @@ public final class gguf_h {
      * }
      */
     public static MemorySegment gguf_type_name(int type) {
-        try {
-            return (MemorySegment) gguf_type_name.HANDLE.invokeExact(type);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(gguf_type_name.ADDRESS, Carrier.of(type)));
     }
 
     private static final class gguf_get_version {
@@ -291,8 +270,7 @@ public final class gguf_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_version"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_version");
     }
 
     /**
@@ -301,13 +279,7 @@ public final class gguf_h {
      * }
      */
     public static int gguf_get_version(MemorySegment ctx) {
-        try {
-            return (int) gguf_get_version.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gguf_get_version.ADDRESS, ctx);
     }
 
     private static final class gguf_get_alignment {
@@ -315,8 +287,7 @@ public final class gguf_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_alignment"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_alignment");
     }
 
     /**
@@ -325,13 +296,7 @@ public final class gguf_h {
      * }
      */
     public static long gguf_get_alignment(MemorySegment ctx) {
-        try {
-            return (long) gguf_get_alignment.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(gguf_get_alignment.ADDRESS, ctx);
     }
 
     private static final class gguf_get_data_offset {
@@ -339,8 +304,7 @@ public final class gguf_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_data_offset"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_data_offset");
     }
 
     /**
@@ -349,13 +313,7 @@ public final class gguf_h {
      * }
      */
     public static long gguf_get_data_offset(MemorySegment ctx) {
-        try {
-            return (long) gguf_get_data_offset.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(gguf_get_data_offset.ADDRESS, ctx);
     }
 
     private static final class gguf_get_n_kv {
@@ -363,8 +321,7 @@ public final class gguf_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_n_kv"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_n_kv");
     }
 
     /**
@@ -373,13 +330,7 @@ public final class gguf_h {
      * }
      */
     public static long gguf_get_n_kv(MemorySegment ctx) {
-        try {
-            return (long) gguf_get_n_kv.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(gguf_get_n_kv.ADDRESS, ctx);
     }
 
     private static final class gguf_find_key {
@@ -388,8 +339,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_find_key"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_find_key");
     }
 
     /**
@@ -398,13 +348,7 @@ public final class gguf_h {
      * }
      */
     public static long gguf_find_key(MemorySegment ctx, MemorySegment key) {
-        try {
-            return (long) gguf_find_key.HANDLE.invokeExact(ctx, key);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(gguf_find_key.ADDRESS, ctx, key);
     }
 
     private static final class gguf_get_key {
@@ -413,8 +357,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_key"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_key");
     }
 
     /**
@@ -423,13 +366,7 @@ public final class gguf_h {
      * }
      */
     public static MemorySegment gguf_get_key(MemorySegment ctx, long key_id) {
-        try {
-            return (MemorySegment) gguf_get_key.HANDLE.invokeExact(ctx, key_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(gguf_get_key.ADDRESS, ctx, Carrier.of(key_id)));
     }
 
     private static final class gguf_get_kv_type {
@@ -438,8 +375,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_kv_type"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_kv_type");
     }
 
     /**
@@ -448,13 +384,7 @@ public final class gguf_h {
      * }
      */
     public static int gguf_get_kv_type(MemorySegment ctx, long key_id) {
-        try {
-            return (int) gguf_get_kv_type.HANDLE.invokeExact(ctx, key_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gguf_get_kv_type.ADDRESS, ctx, Carrier.of(key_id));
     }
 
     private static final class gguf_get_arr_type {
@@ -463,8 +393,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_arr_type"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_arr_type");
     }
 
     /**
@@ -473,13 +402,7 @@ public final class gguf_h {
      * }
      */
     public static int gguf_get_arr_type(MemorySegment ctx, long key_id) {
-        try {
-            return (int) gguf_get_arr_type.HANDLE.invokeExact(ctx, key_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gguf_get_arr_type.ADDRESS, ctx, Carrier.of(key_id));
     }
 
     private static final class gguf_get_val_u8 {
@@ -488,8 +411,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_val_u8"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_val_u8");
     }
 
     /**
@@ -498,13 +420,7 @@ public final class gguf_h {
      * }
      */
     public static byte gguf_get_val_u8(MemorySegment ctx, long key_id) {
-        try {
-            return (byte) gguf_get_val_u8.HANDLE.invokeExact(ctx, key_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(gguf_get_val_u8.ADDRESS, ctx, Carrier.of(key_id));
     }
 
     private static final class gguf_get_val_i8 {
@@ -513,8 +429,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_val_i8"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_val_i8");
     }
 
     /**
@@ -523,13 +438,7 @@ public final class gguf_h {
      * }
      */
     public static byte gguf_get_val_i8(MemorySegment ctx, long key_id) {
-        try {
-            return (byte) gguf_get_val_i8.HANDLE.invokeExact(ctx, key_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(gguf_get_val_i8.ADDRESS, ctx, Carrier.of(key_id));
     }
 
     private static final class gguf_get_val_u16 {
@@ -538,8 +447,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_val_u16"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_val_u16");
     }
 
     /**
@@ -548,13 +456,7 @@ public final class gguf_h {
      * }
      */
     public static short gguf_get_val_u16(MemorySegment ctx, long key_id) {
-        try {
-            return (short) gguf_get_val_u16.HANDLE.invokeExact(ctx, key_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (short) Carrier.call(gguf_get_val_u16.ADDRESS, ctx, Carrier.of(key_id));
     }
 
     private static final class gguf_get_val_i16 {
@@ -563,8 +465,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_val_i16"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_val_i16");
     }
 
     /**
@@ -573,13 +474,7 @@ public final class gguf_h {
      * }
      */
     public static short gguf_get_val_i16(MemorySegment ctx, long key_id) {
-        try {
-            return (short) gguf_get_val_i16.HANDLE.invokeExact(ctx, key_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (short) Carrier.call(gguf_get_val_i16.ADDRESS, ctx, Carrier.of(key_id));
     }
 
     private static final class gguf_get_val_u32 {
@@ -588,8 +483,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_val_u32"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_val_u32");
     }
 
     /**
@@ -598,13 +492,7 @@ public final class gguf_h {
      * }
      */
     public static int gguf_get_val_u32(MemorySegment ctx, long key_id) {
-        try {
-            return (int) gguf_get_val_u32.HANDLE.invokeExact(ctx, key_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gguf_get_val_u32.ADDRESS, ctx, Carrier.of(key_id));
     }
 
     private static final class gguf_get_val_i32 {
@@ -613,8 +501,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_val_i32"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_val_i32");
     }
 
     /**
@@ -623,13 +510,7 @@ public final class gguf_h {
      * }
      */
     public static int gguf_get_val_i32(MemorySegment ctx, long key_id) {
-        try {
-            return (int) gguf_get_val_i32.HANDLE.invokeExact(ctx, key_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gguf_get_val_i32.ADDRESS, ctx, Carrier.of(key_id));
     }
 
     private static final class gguf_get_val_f32 {
@@ -663,8 +544,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_val_u64"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_val_u64");
     }
 
     /**
@@ -673,13 +553,7 @@ public final class gguf_h {
      * }
      */
     public static long gguf_get_val_u64(MemorySegment ctx, long key_id) {
-        try {
-            return (long) gguf_get_val_u64.HANDLE.invokeExact(ctx, key_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(gguf_get_val_u64.ADDRESS, ctx, Carrier.of(key_id));
     }
 
     private static final class gguf_get_val_i64 {
@@ -688,8 +562,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_val_i64"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_val_i64");
     }
 
     /**
@@ -698,13 +571,7 @@ public final class gguf_h {
      * }
      */
     public static long gguf_get_val_i64(MemorySegment ctx, long key_id) {
-        try {
-            return (long) gguf_get_val_i64.HANDLE.invokeExact(ctx, key_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(gguf_get_val_i64.ADDRESS, ctx, Carrier.of(key_id));
     }
 
     private static final class gguf_get_val_f64 {
@@ -738,8 +605,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_val_bool"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_val_bool");
     }
 
     /**
@@ -748,13 +614,7 @@ public final class gguf_h {
      * }
      */
     public static boolean gguf_get_val_bool(MemorySegment ctx, long key_id) {
-        try {
-            return (boolean) gguf_get_val_bool.HANDLE.invokeExact(ctx, key_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(gguf_get_val_bool.ADDRESS, ctx, Carrier.of(key_id)) != 0;
     }
 
     private static final class gguf_get_val_str {
@@ -763,8 +623,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_val_str"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_val_str");
     }
 
     /**
@@ -773,13 +632,7 @@ public final class gguf_h {
      * }
      */
     public static MemorySegment gguf_get_val_str(MemorySegment ctx, long key_id) {
-        try {
-            return (MemorySegment) gguf_get_val_str.HANDLE.invokeExact(ctx, key_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(gguf_get_val_str.ADDRESS, ctx, Carrier.of(key_id)));
     }
 
     private static final class gguf_get_val_data {
@@ -788,8 +641,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_val_data"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_val_data");
     }
 
     /**
@@ -798,13 +650,7 @@ public final class gguf_h {
      * }
      */
     public static MemorySegment gguf_get_val_data(MemorySegment ctx, long key_id) {
-        try {
-            return (MemorySegment) gguf_get_val_data.HANDLE.invokeExact(ctx, key_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(gguf_get_val_data.ADDRESS, ctx, Carrier.of(key_id)));
     }
 
     private static final class gguf_get_arr_n {
@@ -813,8 +659,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_arr_n"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_arr_n");
     }
 
     /**
@@ -823,13 +668,7 @@ public final class gguf_h {
      * }
      */
     public static long gguf_get_arr_n(MemorySegment ctx, long key_id) {
-        try {
-            return (long) gguf_get_arr_n.HANDLE.invokeExact(ctx, key_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(gguf_get_arr_n.ADDRESS, ctx, Carrier.of(key_id));
     }
 
     private static final class gguf_get_arr_data {
@@ -838,8 +677,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_arr_data"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_arr_data");
     }
 
     /**
@@ -848,13 +686,7 @@ public final class gguf_h {
      * }
      */
     public static MemorySegment gguf_get_arr_data(MemorySegment ctx, long key_id) {
-        try {
-            return (MemorySegment) gguf_get_arr_data.HANDLE.invokeExact(ctx, key_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(gguf_get_arr_data.ADDRESS, ctx, Carrier.of(key_id)));
     }
 
     private static final class gguf_get_arr_str {
@@ -864,8 +696,7 @@ public final class gguf_h {
             CTypes.C_LONG_LONG,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_arr_str"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_arr_str");
     }
 
     /**
@@ -874,13 +705,7 @@ public final class gguf_h {
      * }
      */
     public static MemorySegment gguf_get_arr_str(MemorySegment ctx, long key_id, long i) {
-        try {
-            return (MemorySegment) gguf_get_arr_str.HANDLE.invokeExact(ctx, key_id, i);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(gguf_get_arr_str.ADDRESS, ctx, Carrier.of(key_id), Carrier.of(i)));
     }
 
     private static final class gguf_get_n_tensors {
@@ -888,8 +713,7 @@ public final class gguf_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_n_tensors"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_n_tensors");
     }
 
     /**
@@ -898,13 +722,7 @@ public final class gguf_h {
      * }
      */
     public static long gguf_get_n_tensors(MemorySegment ctx) {
-        try {
-            return (long) gguf_get_n_tensors.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(gguf_get_n_tensors.ADDRESS, ctx);
     }
 
     private static final class gguf_find_tensor {
@@ -913,8 +731,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_find_tensor"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_find_tensor");
     }
 
     /**
@@ -923,13 +740,7 @@ public final class gguf_h {
      * }
      */
     public static long gguf_find_tensor(MemorySegment ctx, MemorySegment name) {
-        try {
-            return (long) gguf_find_tensor.HANDLE.invokeExact(ctx, name);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(gguf_find_tensor.ADDRESS, ctx, name);
     }
 
     private static final class gguf_get_tensor_offset {
@@ -938,8 +749,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_tensor_offset"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_tensor_offset");
     }
 
     /**
@@ -948,13 +758,7 @@ public final class gguf_h {
      * }
      */
     public static long gguf_get_tensor_offset(MemorySegment ctx, long tensor_id) {
-        try {
-            return (long) gguf_get_tensor_offset.HANDLE.invokeExact(ctx, tensor_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(gguf_get_tensor_offset.ADDRESS, ctx, Carrier.of(tensor_id));
     }
 
     private static final class gguf_get_tensor_name {
@@ -963,8 +767,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_tensor_name"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_tensor_name");
     }
 
     /**
@@ -973,13 +776,7 @@ public final class gguf_h {
      * }
      */
     public static MemorySegment gguf_get_tensor_name(MemorySegment ctx, long tensor_id) {
-        try {
-            return (MemorySegment) gguf_get_tensor_name.HANDLE.invokeExact(ctx, tensor_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(gguf_get_tensor_name.ADDRESS, ctx, Carrier.of(tensor_id)));
     }
 
     private static final class gguf_get_tensor_ne {
@@ -988,8 +785,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_tensor_ne"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_tensor_ne");
     }
 
     /**
@@ -998,13 +794,7 @@ public final class gguf_h {
      * }
      */
     public static MemorySegment gguf_get_tensor_ne(MemorySegment ctx, long tensor_id) {
-        try {
-            return (MemorySegment) gguf_get_tensor_ne.HANDLE.invokeExact(ctx, tensor_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(gguf_get_tensor_ne.ADDRESS, ctx, Carrier.of(tensor_id)));
     }
 
     private static final class gguf_get_tensor_type {
@@ -1013,8 +803,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_tensor_type"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_tensor_type");
     }
 
     /**
@@ -1023,13 +812,7 @@ public final class gguf_h {
      * }
      */
     public static int gguf_get_tensor_type(MemorySegment ctx, long tensor_id) {
-        try {
-            return (int) gguf_get_tensor_type.HANDLE.invokeExact(ctx, tensor_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(gguf_get_tensor_type.ADDRESS, ctx, Carrier.of(tensor_id));
     }
 
     private static final class gguf_get_tensor_size {
@@ -1038,8 +821,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_tensor_size"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_tensor_size");
     }
 
     /**
@@ -1048,13 +830,7 @@ public final class gguf_h {
      * }
      */
     public static long gguf_get_tensor_size(MemorySegment ctx, long tensor_id) {
-        try {
-            return (long) gguf_get_tensor_size.HANDLE.invokeExact(ctx, tensor_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(gguf_get_tensor_size.ADDRESS, ctx, Carrier.of(tensor_id));
     }
 
     private static final class gguf_remove_key {
@@ -1063,8 +839,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_remove_key"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_remove_key");
     }
 
     /**
@@ -1073,13 +848,7 @@ public final class gguf_h {
      * }
      */
     public static long gguf_remove_key(MemorySegment ctx, MemorySegment key) {
-        try {
-            return (long) gguf_remove_key.HANDLE.invokeExact(ctx, key);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(gguf_remove_key.ADDRESS, ctx, key);
     }
 
     private static final class gguf_set_val_u8 {
@@ -1088,8 +857,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_CHAR
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_set_val_u8"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_set_val_u8");
     }
 
     /**
@@ -1098,13 +866,7 @@ public final class gguf_h {
      * }
      */
     public static void gguf_set_val_u8(MemorySegment ctx, MemorySegment key, byte val) {
-        try {
-            gguf_set_val_u8.HANDLE.invokeExact(ctx, key, val);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(gguf_set_val_u8.ADDRESS, ctx, key, Carrier.of(val));
     }
 
     private static final class gguf_set_val_i8 {
@@ -1113,8 +875,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_CHAR
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_set_val_i8"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_set_val_i8");
     }
 
     /**
@@ -1123,13 +884,7 @@ public final class gguf_h {
      * }
      */
     public static void gguf_set_val_i8(MemorySegment ctx, MemorySegment key, byte val) {
-        try {
-            gguf_set_val_i8.HANDLE.invokeExact(ctx, key, val);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(gguf_set_val_i8.ADDRESS, ctx, key, Carrier.of(val));
     }
 
     private static final class gguf_set_val_u16 {
@@ -1138,8 +893,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_SHORT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_set_val_u16"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_set_val_u16");
     }
 
     /**
@@ -1148,13 +902,7 @@ public final class gguf_h {
      * }
      */
     public static void gguf_set_val_u16(MemorySegment ctx, MemorySegment key, short val) {
-        try {
-            gguf_set_val_u16.HANDLE.invokeExact(ctx, key, val);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(gguf_set_val_u16.ADDRESS, ctx, key, Carrier.of(val));
     }
 
     private static final class gguf_set_val_i16 {
@@ -1163,8 +911,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_SHORT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_set_val_i16"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_set_val_i16");
     }
 
     /**
@@ -1173,13 +920,7 @@ public final class gguf_h {
      * }
      */
     public static void gguf_set_val_i16(MemorySegment ctx, MemorySegment key, short val) {
-        try {
-            gguf_set_val_i16.HANDLE.invokeExact(ctx, key, val);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(gguf_set_val_i16.ADDRESS, ctx, key, Carrier.of(val));
     }
 
     private static final class gguf_set_val_u32 {
@@ -1188,8 +929,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_set_val_u32"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_set_val_u32");
     }
 
     /**
@@ -1198,13 +938,7 @@ public final class gguf_h {
      * }
      */
     public static void gguf_set_val_u32(MemorySegment ctx, MemorySegment key, int val) {
-        try {
-            gguf_set_val_u32.HANDLE.invokeExact(ctx, key, val);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(gguf_set_val_u32.ADDRESS, ctx, key, Carrier.of(val));
     }
 
     private static final class gguf_set_val_i32 {
@@ -1213,8 +947,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_set_val_i32"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_set_val_i32");
     }
 
     /**
@@ -1223,13 +956,7 @@ public final class gguf_h {
      * }
      */
     public static void gguf_set_val_i32(MemorySegment ctx, MemorySegment key, int val) {
-        try {
-            gguf_set_val_i32.HANDLE.invokeExact(ctx, key, val);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(gguf_set_val_i32.ADDRESS, ctx, key, Carrier.of(val));
     }
 
     private static final class gguf_set_val_f32 {
@@ -1263,8 +990,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_set_val_u64"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_set_val_u64");
     }
 
     /**
@@ -1273,13 +999,7 @@ public final class gguf_h {
      * }
      */
     public static void gguf_set_val_u64(MemorySegment ctx, MemorySegment key, long val) {
-        try {
-            gguf_set_val_u64.HANDLE.invokeExact(ctx, key, val);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(gguf_set_val_u64.ADDRESS, ctx, key, Carrier.of(val));
     }
 
     private static final class gguf_set_val_i64 {
@@ -1288,8 +1008,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_set_val_i64"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_set_val_i64");
     }
 
     /**
@@ -1298,13 +1017,7 @@ public final class gguf_h {
      * }
      */
     public static void gguf_set_val_i64(MemorySegment ctx, MemorySegment key, long val) {
-        try {
-            gguf_set_val_i64.HANDLE.invokeExact(ctx, key, val);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(gguf_set_val_i64.ADDRESS, ctx, key, Carrier.of(val));
     }
 
     private static final class gguf_set_val_f64 {
@@ -1338,8 +1051,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_BOOL
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_set_val_bool"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_set_val_bool");
     }
 
     /**
@@ -1348,13 +1060,7 @@ public final class gguf_h {
      * }
      */
     public static void gguf_set_val_bool(MemorySegment ctx, MemorySegment key, boolean val) {
-        try {
-            gguf_set_val_bool.HANDLE.invokeExact(ctx, key, val);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(gguf_set_val_bool.ADDRESS, ctx, key, Carrier.of(val ? 1 : 0));
     }
 
     private static final class gguf_set_val_str {
@@ -1363,8 +1069,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_set_val_str"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_set_val_str");
     }
 
     /**
@@ -1373,13 +1078,7 @@ public final class gguf_h {
      * }
      */
     public static void gguf_set_val_str(MemorySegment ctx, MemorySegment key, MemorySegment val) {
-        try {
-            gguf_set_val_str.HANDLE.invokeExact(ctx, key, val);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(gguf_set_val_str.ADDRESS, ctx, key, val);
     }
 
     private static final class gguf_set_arr_data {
@@ -1390,8 +1089,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_set_arr_data"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_set_arr_data");
     }
 
     /**
@@ -1400,13 +1098,7 @@ public final class gguf_h {
      * }
      */
     public static void gguf_set_arr_data(MemorySegment ctx, MemorySegment key, int type, MemorySegment data, long n) {
-        try {
-            gguf_set_arr_data.HANDLE.invokeExact(ctx, key, type, data, n);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(gguf_set_arr_data.ADDRESS, ctx, key, Carrier.of(type), data, Carrier.of(n));
     }
 
     private static final class gguf_set_arr_str {
@@ -1416,8 +1108,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_set_arr_str"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_set_arr_str");
     }
 
     /**
@@ -1426,13 +1117,7 @@ public final class gguf_h {
      * }
      */
     public static void gguf_set_arr_str(MemorySegment ctx, MemorySegment key, MemorySegment data, long n) {
-        try {
-            gguf_set_arr_str.HANDLE.invokeExact(ctx, key, data, n);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(gguf_set_arr_str.ADDRESS, ctx, key, data, Carrier.of(n));
     }
 
     private static final class gguf_set_kv {
@@ -1440,8 +1125,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_set_kv"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_set_kv");
     }
 
     /**
@@ -1450,13 +1134,7 @@ public final class gguf_h {
      * }
      */
     public static void gguf_set_kv(MemorySegment ctx, MemorySegment src) {
-        try {
-            gguf_set_kv.HANDLE.invokeExact(ctx, src);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(gguf_set_kv.ADDRESS, ctx, src);
     }
 
     private static final class gguf_add_tensor {
@@ -1464,8 +1142,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_add_tensor"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_add_tensor");
     }
 
     /**
@@ -1474,13 +1151,7 @@ public final class gguf_h {
      * }
      */
     public static void gguf_add_tensor(MemorySegment ctx, MemorySegment tensor) {
-        try {
-            gguf_add_tensor.HANDLE.invokeExact(ctx, tensor);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(gguf_add_tensor.ADDRESS, ctx, tensor);
     }
 
     private static final class gguf_set_tensor_type {
@@ -1489,8 +1160,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_set_tensor_type"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_set_tensor_type");
     }
 
     /**
@@ -1499,13 +1169,7 @@ public final class gguf_h {
      * }
      */
     public static void gguf_set_tensor_type(MemorySegment ctx, MemorySegment name, int type) {
-        try {
-            gguf_set_tensor_type.HANDLE.invokeExact(ctx, name, type);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(gguf_set_tensor_type.ADDRESS, ctx, name, Carrier.of(type));
     }
 
     private static final class gguf_set_tensor_data {
@@ -1514,8 +1178,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_set_tensor_data"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_set_tensor_data");
     }
 
     /**
@@ -1524,13 +1187,7 @@ public final class gguf_h {
      * }
      */
     public static void gguf_set_tensor_data(MemorySegment ctx, MemorySegment name, MemorySegment data) {
-        try {
-            gguf_set_tensor_data.HANDLE.invokeExact(ctx, name, data);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(gguf_set_tensor_data.ADDRESS, ctx, name, data);
     }
 
     private static final class gguf_write_to_file {
@@ -1540,8 +1197,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_BOOL
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_write_to_file"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_write_to_file");
     }
 
     /**
@@ -1550,13 +1206,7 @@ public final class gguf_h {
      * }
      */
     public static boolean gguf_write_to_file(MemorySegment ctx, MemorySegment fname, boolean only_meta) {
-        try {
-            return (boolean) gguf_write_to_file.HANDLE.invokeExact(ctx, fname, only_meta);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(gguf_write_to_file.ADDRESS, ctx, fname, Carrier.of(only_meta ? 1 : 0)) != 0;
     }
 
     private static final class gguf_get_meta_size {
@@ -1564,8 +1214,7 @@ public final class gguf_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_meta_size"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_meta_size");
     }
 
     /**
@@ -1574,13 +1223,7 @@ public final class gguf_h {
      * }
      */
     public static long gguf_get_meta_size(MemorySegment ctx) {
-        try {
-            return (long) gguf_get_meta_size.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(gguf_get_meta_size.ADDRESS, ctx);
     }
 
     private static final class gguf_get_meta_data {
@@ -1588,8 +1231,7 @@ public final class gguf_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gguf_get_meta_data"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("gguf_get_meta_data");
     }
 
     /**
@@ -1598,12 +1240,6 @@ public final class gguf_h {
      * }
      */
     public static void gguf_get_meta_data(MemorySegment ctx, MemorySegment data) {
-        try {
-            gguf_get_meta_data.HANDLE.invokeExact(ctx, data);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(gguf_get_meta_data.ADDRESS, ctx, data);
     }
 }

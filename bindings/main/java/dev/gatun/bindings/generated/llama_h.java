@@ -935,8 +935,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_ftype_name"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_ftype_name");
     }
 
     /**
@@ -945,13 +944,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_ftype_name(int ftype) {
-        try {
-            return (MemorySegment) llama_ftype_name.HANDLE.invokeExact(ftype);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_ftype_name.ADDRESS, Carrier.of(ftype)));
     }
 
     private static final class llama_flash_attn_type_name {
@@ -959,8 +952,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_flash_attn_type_name"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_flash_attn_type_name");
     }
 
     /**
@@ -969,13 +961,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_flash_attn_type_name(int flash_attn_type) {
-        try {
-            return (MemorySegment) llama_flash_attn_type_name.HANDLE.invokeExact(flash_attn_type);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_flash_attn_type_name.ADDRESS, Carrier.of(flash_attn_type)));
     }
 
     private static final class llama_load_mode_name {
@@ -983,8 +969,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_load_mode_name"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_load_mode_name");
     }
 
     /**
@@ -993,13 +978,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_load_mode_name(int load_mode) {
-        try {
-            return (MemorySegment) llama_load_mode_name.HANDLE.invokeExact(load_mode);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_load_mode_name.ADDRESS, Carrier.of(load_mode)));
     }
 
     private static final class llama_load_mode_from_str {
@@ -1007,8 +986,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_load_mode_from_str"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_load_mode_from_str");
     }
 
     /**
@@ -1017,20 +995,13 @@ public final class llama_h {
      * }
      */
     public static int llama_load_mode_from_str(MemorySegment str) {
-        try {
-            return (int) llama_load_mode_from_str.HANDLE.invokeExact(str);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_load_mode_from_str.ADDRESS, str);
     }
 
     private static final class llama_version {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_POINTER    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_version"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_version");
     }
 
     /**
@@ -1039,13 +1010,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_version() {
-        try {
-            return (MemorySegment) llama_version.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_version.ADDRESS));
     }
 
     private static final class llama_model_default_params {
@@ -1138,8 +1103,7 @@ public final class llama_h {
 
     private static final class llama_backend_init {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_backend_init"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_backend_init");
     }
 
     /**
@@ -1148,19 +1112,12 @@ public final class llama_h {
      * }
      */
     public static void llama_backend_init() {
-        try {
-            llama_backend_init.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_backend_init.ADDRESS);
     }
 
     private static final class llama_backend_free {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_backend_free"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_backend_free");
     }
 
     /**
@@ -1169,21 +1126,14 @@ public final class llama_h {
      * }
      */
     public static void llama_backend_free() {
-        try {
-            llama_backend_free.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_backend_free.ADDRESS);
     }
 
     private static final class llama_numa_init {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_numa_init"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_numa_init");
     }
 
     /**
@@ -1192,13 +1142,7 @@ public final class llama_h {
      * }
      */
     public static void llama_numa_init(int numa) {
-        try {
-            llama_numa_init.HANDLE.invokeExact(numa);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_numa_init.ADDRESS, Carrier.of(numa));
     }
 
     private static final class llama_attach_threadpool {
@@ -1207,8 +1151,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_attach_threadpool"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_attach_threadpool");
     }
 
     /**
@@ -1217,21 +1160,14 @@ public final class llama_h {
      * }
      */
     public static void llama_attach_threadpool(MemorySegment ctx, MemorySegment threadpool, MemorySegment threadpool_batch) {
-        try {
-            llama_attach_threadpool.HANDLE.invokeExact(ctx, threadpool, threadpool_batch);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_attach_threadpool.ADDRESS, ctx, threadpool, threadpool_batch);
     }
 
     private static final class llama_detach_threadpool {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_detach_threadpool"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_detach_threadpool");
     }
 
     /**
@@ -1240,13 +1176,7 @@ public final class llama_h {
      * }
      */
     public static void llama_detach_threadpool(MemorySegment ctx) {
-        try {
-            llama_detach_threadpool.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_detach_threadpool.ADDRESS, ctx);
     }
 
     private static final class llama_model_init_from_user {
@@ -1357,8 +1287,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_save_to_file"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_save_to_file");
     }
 
     /**
@@ -1367,21 +1296,14 @@ public final class llama_h {
      * }
      */
     public static void llama_model_save_to_file(MemorySegment model, MemorySegment path_model) {
-        try {
-            llama_model_save_to_file.HANDLE.invokeExact(model, path_model);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_model_save_to_file.ADDRESS, model, path_model);
     }
 
     private static final class llama_model_free {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_free"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_free");
     }
 
     /**
@@ -1390,13 +1312,7 @@ public final class llama_h {
      * }
      */
     public static void llama_model_free(MemorySegment model) {
-        try {
-            llama_model_free.HANDLE.invokeExact(model);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_model_free.ADDRESS, model);
     }
 
     private static final class llama_init_from_model {
@@ -1428,8 +1344,7 @@ public final class llama_h {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_free"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_free");
     }
 
     /**
@@ -1438,20 +1353,13 @@ public final class llama_h {
      * }
      */
     public static void llama_free(MemorySegment ctx) {
-        try {
-            llama_free.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_free.ADDRESS, ctx);
     }
 
     private static final class llama_time_us {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_LONG_LONG    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_time_us"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_time_us");
     }
 
     /**
@@ -1460,20 +1368,13 @@ public final class llama_h {
      * }
      */
     public static long llama_time_us() {
-        try {
-            return (long) llama_time_us.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(llama_time_us.ADDRESS);
     }
 
     private static final class llama_max_devices {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_LONG_LONG    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_max_devices"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_max_devices");
     }
 
     /**
@@ -1482,20 +1383,13 @@ public final class llama_h {
      * }
      */
     public static long llama_max_devices() {
-        try {
-            return (long) llama_max_devices.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(llama_max_devices.ADDRESS);
     }
 
     private static final class llama_max_parallel_sequences {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_LONG_LONG    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_max_parallel_sequences"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_max_parallel_sequences");
     }
 
     /**
@@ -1504,20 +1398,13 @@ public final class llama_h {
      * }
      */
     public static long llama_max_parallel_sequences() {
-        try {
-            return (long) llama_max_parallel_sequences.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(llama_max_parallel_sequences.ADDRESS);
     }
 
     private static final class llama_max_tensor_buft_overrides {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_LONG_LONG    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_max_tensor_buft_overrides"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_max_tensor_buft_overrides");
     }
 
     /**
@@ -1526,20 +1413,13 @@ public final class llama_h {
      * }
      */
     public static long llama_max_tensor_buft_overrides() {
-        try {
-            return (long) llama_max_tensor_buft_overrides.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(llama_max_tensor_buft_overrides.ADDRESS);
     }
 
     private static final class llama_supports_mmap {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_BOOL    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_supports_mmap"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_supports_mmap");
     }
 
     /**
@@ -1548,20 +1428,13 @@ public final class llama_h {
      * }
      */
     public static boolean llama_supports_mmap() {
-        try {
-            return (boolean) llama_supports_mmap.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(llama_supports_mmap.ADDRESS) != 0;
     }
 
     private static final class llama_supports_mlock {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_BOOL    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_supports_mlock"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_supports_mlock");
     }
 
     /**
@@ -1570,20 +1443,13 @@ public final class llama_h {
      * }
      */
     public static boolean llama_supports_mlock() {
-        try {
-            return (boolean) llama_supports_mlock.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(llama_supports_mlock.ADDRESS) != 0;
     }
 
     private static final class llama_supports_gpu_offload {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_BOOL    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_supports_gpu_offload"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_supports_gpu_offload");
     }
 
     /**
@@ -1592,20 +1458,13 @@ public final class llama_h {
      * }
      */
     public static boolean llama_supports_gpu_offload() {
-        try {
-            return (boolean) llama_supports_gpu_offload.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(llama_supports_gpu_offload.ADDRESS) != 0;
     }
 
     private static final class llama_supports_rpc {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_BOOL    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_supports_rpc"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_supports_rpc");
     }
 
     /**
@@ -1614,13 +1473,7 @@ public final class llama_h {
      * }
      */
     public static boolean llama_supports_rpc() {
-        try {
-            return (boolean) llama_supports_rpc.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(llama_supports_rpc.ADDRESS) != 0;
     }
 
     private static final class llama_n_ctx {
@@ -1628,8 +1481,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_n_ctx"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_n_ctx");
     }
 
     /**
@@ -1638,13 +1490,7 @@ public final class llama_h {
      * }
      */
     public static int llama_n_ctx(MemorySegment ctx) {
-        try {
-            return (int) llama_n_ctx.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_n_ctx.ADDRESS, ctx);
     }
 
     private static final class llama_n_ctx_seq {
@@ -1652,8 +1498,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_n_ctx_seq"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_n_ctx_seq");
     }
 
     /**
@@ -1662,13 +1507,7 @@ public final class llama_h {
      * }
      */
     public static int llama_n_ctx_seq(MemorySegment ctx) {
-        try {
-            return (int) llama_n_ctx_seq.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_n_ctx_seq.ADDRESS, ctx);
     }
 
     private static final class llama_n_batch {
@@ -1676,8 +1515,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_n_batch"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_n_batch");
     }
 
     /**
@@ -1686,13 +1524,7 @@ public final class llama_h {
      * }
      */
     public static int llama_n_batch(MemorySegment ctx) {
-        try {
-            return (int) llama_n_batch.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_n_batch.ADDRESS, ctx);
     }
 
     private static final class llama_n_ubatch {
@@ -1700,8 +1532,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_n_ubatch"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_n_ubatch");
     }
 
     /**
@@ -1710,13 +1541,7 @@ public final class llama_h {
      * }
      */
     public static int llama_n_ubatch(MemorySegment ctx) {
-        try {
-            return (int) llama_n_ubatch.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_n_ubatch.ADDRESS, ctx);
     }
 
     private static final class llama_n_seq_max {
@@ -1724,8 +1549,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_n_seq_max"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_n_seq_max");
     }
 
     /**
@@ -1734,13 +1558,7 @@ public final class llama_h {
      * }
      */
     public static int llama_n_seq_max(MemorySegment ctx) {
-        try {
-            return (int) llama_n_seq_max.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_n_seq_max.ADDRESS, ctx);
     }
 
     private static final class llama_n_rs_seq {
@@ -1748,8 +1566,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_n_rs_seq"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_n_rs_seq");
     }
 
     /**
@@ -1758,13 +1575,7 @@ public final class llama_h {
      * }
      */
     public static int llama_n_rs_seq(MemorySegment ctx) {
-        try {
-            return (int) llama_n_rs_seq.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_n_rs_seq.ADDRESS, ctx);
     }
 
     private static final class llama_get_model {
@@ -1772,8 +1583,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_get_model"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_get_model");
     }
 
     /**
@@ -1782,13 +1592,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_get_model(MemorySegment ctx) {
-        try {
-            return (MemorySegment) llama_get_model.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_get_model.ADDRESS, ctx));
     }
 
     private static final class llama_get_memory {
@@ -1796,8 +1600,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_get_memory"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_get_memory");
     }
 
     /**
@@ -1806,13 +1609,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_get_memory(MemorySegment ctx) {
-        try {
-            return (MemorySegment) llama_get_memory.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_get_memory.ADDRESS, ctx));
     }
 
     private static final class llama_pooling_type {
@@ -1820,8 +1617,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_pooling_type"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_pooling_type");
     }
 
     /**
@@ -1830,13 +1626,7 @@ public final class llama_h {
      * }
      */
     public static int llama_pooling_type(MemorySegment ctx) {
-        try {
-            return (int) llama_pooling_type.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_pooling_type.ADDRESS, ctx);
     }
 
     private static final class llama_model_get_vocab {
@@ -1844,8 +1634,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_get_vocab"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_get_vocab");
     }
 
     /**
@@ -1854,13 +1643,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_model_get_vocab(MemorySegment model) {
-        try {
-            return (MemorySegment) llama_model_get_vocab.HANDLE.invokeExact(model);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_model_get_vocab.ADDRESS, model));
     }
 
     private static final class llama_model_rope_type {
@@ -1868,8 +1651,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_rope_type"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_rope_type");
     }
 
     /**
@@ -1878,13 +1660,7 @@ public final class llama_h {
      * }
      */
     public static int llama_model_rope_type(MemorySegment model) {
-        try {
-            return (int) llama_model_rope_type.HANDLE.invokeExact(model);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_model_rope_type.ADDRESS, model);
     }
 
     private static final class llama_model_n_ctx_train {
@@ -1892,8 +1668,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_n_ctx_train"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_n_ctx_train");
     }
 
     /**
@@ -1902,13 +1677,7 @@ public final class llama_h {
      * }
      */
     public static int llama_model_n_ctx_train(MemorySegment model) {
-        try {
-            return (int) llama_model_n_ctx_train.HANDLE.invokeExact(model);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_model_n_ctx_train.ADDRESS, model);
     }
 
     private static final class llama_model_n_embd {
@@ -1916,8 +1685,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_n_embd"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_n_embd");
     }
 
     /**
@@ -1926,13 +1694,7 @@ public final class llama_h {
      * }
      */
     public static int llama_model_n_embd(MemorySegment model) {
-        try {
-            return (int) llama_model_n_embd.HANDLE.invokeExact(model);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_model_n_embd.ADDRESS, model);
     }
 
     private static final class llama_model_n_embd_inp {
@@ -1940,8 +1702,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_n_embd_inp"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_n_embd_inp");
     }
 
     /**
@@ -1950,13 +1711,7 @@ public final class llama_h {
      * }
      */
     public static int llama_model_n_embd_inp(MemorySegment model) {
-        try {
-            return (int) llama_model_n_embd_inp.HANDLE.invokeExact(model);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_model_n_embd_inp.ADDRESS, model);
     }
 
     private static final class llama_model_n_embd_out {
@@ -1964,8 +1719,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_n_embd_out"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_n_embd_out");
     }
 
     /**
@@ -1974,13 +1728,7 @@ public final class llama_h {
      * }
      */
     public static int llama_model_n_embd_out(MemorySegment model) {
-        try {
-            return (int) llama_model_n_embd_out.HANDLE.invokeExact(model);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_model_n_embd_out.ADDRESS, model);
     }
 
     private static final class llama_model_n_layer {
@@ -1988,8 +1736,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_n_layer"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_n_layer");
     }
 
     /**
@@ -1998,13 +1745,7 @@ public final class llama_h {
      * }
      */
     public static int llama_model_n_layer(MemorySegment model) {
-        try {
-            return (int) llama_model_n_layer.HANDLE.invokeExact(model);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_model_n_layer.ADDRESS, model);
     }
 
     private static final class llama_model_n_layer_nextn {
@@ -2012,8 +1753,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_n_layer_nextn"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_n_layer_nextn");
     }
 
     /**
@@ -2022,13 +1762,7 @@ public final class llama_h {
      * }
      */
     public static int llama_model_n_layer_nextn(MemorySegment model) {
-        try {
-            return (int) llama_model_n_layer_nextn.HANDLE.invokeExact(model);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_model_n_layer_nextn.ADDRESS, model);
     }
 
     private static final class llama_model_n_head {
@@ -2036,8 +1770,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_n_head"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_n_head");
     }
 
     /**
@@ -2046,13 +1779,7 @@ public final class llama_h {
      * }
      */
     public static int llama_model_n_head(MemorySegment model) {
-        try {
-            return (int) llama_model_n_head.HANDLE.invokeExact(model);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_model_n_head.ADDRESS, model);
     }
 
     private static final class llama_model_n_head_kv {
@@ -2060,8 +1787,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_n_head_kv"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_n_head_kv");
     }
 
     /**
@@ -2070,13 +1796,7 @@ public final class llama_h {
      * }
      */
     public static int llama_model_n_head_kv(MemorySegment model) {
-        try {
-            return (int) llama_model_n_head_kv.HANDLE.invokeExact(model);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_model_n_head_kv.ADDRESS, model);
     }
 
     private static final class llama_model_n_swa {
@@ -2084,8 +1804,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_n_swa"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_n_swa");
     }
 
     /**
@@ -2094,13 +1813,7 @@ public final class llama_h {
      * }
      */
     public static int llama_model_n_swa(MemorySegment model) {
-        try {
-            return (int) llama_model_n_swa.HANDLE.invokeExact(model);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_model_n_swa.ADDRESS, model);
     }
 
     private static final class llama_model_rope_freq_scale_train {
@@ -2132,8 +1845,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_n_cls_out"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_n_cls_out");
     }
 
     /**
@@ -2142,13 +1854,7 @@ public final class llama_h {
      * }
      */
     public static int llama_model_n_cls_out(MemorySegment model) {
-        try {
-            return (int) llama_model_n_cls_out.HANDLE.invokeExact(model);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_model_n_cls_out.ADDRESS, model);
     }
 
     private static final class llama_model_cls_label {
@@ -2157,8 +1863,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_cls_label"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_cls_label");
     }
 
     /**
@@ -2167,13 +1872,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_model_cls_label(MemorySegment model, int i) {
-        try {
-            return (MemorySegment) llama_model_cls_label.HANDLE.invokeExact(model, i);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_model_cls_label.ADDRESS, model, Carrier.of(i)));
     }
 
     private static final class llama_vocab_type {
@@ -2181,8 +1880,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_vocab_type"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_vocab_type");
     }
 
     /**
@@ -2191,13 +1889,7 @@ public final class llama_h {
      * }
      */
     public static int llama_vocab_type(MemorySegment vocab) {
-        try {
-            return (int) llama_vocab_type.HANDLE.invokeExact(vocab);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_vocab_type.ADDRESS, vocab);
     }
 
     private static final class llama_vocab_n_tokens {
@@ -2205,8 +1897,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_vocab_n_tokens"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_vocab_n_tokens");
     }
 
     /**
@@ -2215,13 +1906,7 @@ public final class llama_h {
      * }
      */
     public static int llama_vocab_n_tokens(MemorySegment vocab) {
-        try {
-            return (int) llama_vocab_n_tokens.HANDLE.invokeExact(vocab);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_vocab_n_tokens.ADDRESS, vocab);
     }
 
     private static final class llama_model_meta_val_str {
@@ -2232,8 +1917,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_meta_val_str"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_meta_val_str");
     }
 
     /**
@@ -2242,13 +1926,7 @@ public final class llama_h {
      * }
      */
     public static int llama_model_meta_val_str(MemorySegment model, MemorySegment key, MemorySegment buf, long buf_size) {
-        try {
-            return (int) llama_model_meta_val_str.HANDLE.invokeExact(model, key, buf, buf_size);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_model_meta_val_str.ADDRESS, model, key, buf, Carrier.of(buf_size));
     }
 
     private static final class llama_model_meta_count {
@@ -2256,8 +1934,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_meta_count"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_meta_count");
     }
 
     /**
@@ -2266,13 +1943,7 @@ public final class llama_h {
      * }
      */
     public static int llama_model_meta_count(MemorySegment model) {
-        try {
-            return (int) llama_model_meta_count.HANDLE.invokeExact(model);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_model_meta_count.ADDRESS, model);
     }
 
     private static final class llama_model_meta_key_str {
@@ -2280,8 +1951,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_meta_key_str"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_meta_key_str");
     }
 
     /**
@@ -2290,13 +1960,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_model_meta_key_str(int key) {
-        try {
-            return (MemorySegment) llama_model_meta_key_str.HANDLE.invokeExact(key);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_model_meta_key_str.ADDRESS, Carrier.of(key)));
     }
 
     private static final class llama_model_meta_key_by_index {
@@ -2307,8 +1971,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_meta_key_by_index"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_meta_key_by_index");
     }
 
     /**
@@ -2317,13 +1980,7 @@ public final class llama_h {
      * }
      */
     public static int llama_model_meta_key_by_index(MemorySegment model, int i, MemorySegment buf, long buf_size) {
-        try {
-            return (int) llama_model_meta_key_by_index.HANDLE.invokeExact(model, i, buf, buf_size);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_model_meta_key_by_index.ADDRESS, model, Carrier.of(i), buf, Carrier.of(buf_size));
     }
 
     private static final class llama_model_meta_val_str_by_index {
@@ -2334,8 +1991,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_meta_val_str_by_index"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_meta_val_str_by_index");
     }
 
     /**
@@ -2344,13 +2000,7 @@ public final class llama_h {
      * }
      */
     public static int llama_model_meta_val_str_by_index(MemorySegment model, int i, MemorySegment buf, long buf_size) {
-        try {
-            return (int) llama_model_meta_val_str_by_index.HANDLE.invokeExact(model, i, buf, buf_size);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_model_meta_val_str_by_index.ADDRESS, model, Carrier.of(i), buf, Carrier.of(buf_size));
     }
 
     private static final class llama_model_desc {
@@ -2360,8 +2010,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_desc"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_desc");
     }
 
     /**
@@ -2370,13 +2019,7 @@ public final class llama_h {
      * }
      */
     public static int llama_model_desc(MemorySegment model, MemorySegment buf, long buf_size) {
-        try {
-            return (int) llama_model_desc.HANDLE.invokeExact(model, buf, buf_size);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_model_desc.ADDRESS, model, buf, Carrier.of(buf_size));
     }
 
     private static final class llama_model_ftype {
@@ -2384,8 +2027,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_ftype"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_ftype");
     }
 
     /**
@@ -2394,13 +2036,7 @@ public final class llama_h {
      * }
      */
     public static int llama_model_ftype(MemorySegment model) {
-        try {
-            return (int) llama_model_ftype.HANDLE.invokeExact(model);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_model_ftype.ADDRESS, model);
     }
 
     private static final class llama_model_size {
@@ -2408,8 +2044,7 @@ public final class llama_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_size"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_size");
     }
 
     /**
@@ -2418,13 +2053,7 @@ public final class llama_h {
      * }
      */
     public static long llama_model_size(MemorySegment model) {
-        try {
-            return (long) llama_model_size.HANDLE.invokeExact(model);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(llama_model_size.ADDRESS, model);
     }
 
     private static final class llama_model_chat_template {
@@ -2433,8 +2062,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_chat_template"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_chat_template");
     }
 
     /**
@@ -2443,13 +2071,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_model_chat_template(MemorySegment model, MemorySegment name) {
-        try {
-            return (MemorySegment) llama_model_chat_template.HANDLE.invokeExact(model, name);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_model_chat_template.ADDRESS, model, name));
     }
 
     private static final class llama_model_n_params {
@@ -2457,8 +2079,7 @@ public final class llama_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_n_params"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_n_params");
     }
 
     /**
@@ -2467,13 +2088,7 @@ public final class llama_h {
      * }
      */
     public static long llama_model_n_params(MemorySegment model) {
-        try {
-            return (long) llama_model_n_params.HANDLE.invokeExact(model);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(llama_model_n_params.ADDRESS, model);
     }
 
     private static final class llama_model_has_encoder {
@@ -2481,8 +2096,7 @@ public final class llama_h {
             CTypes.C_BOOL,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_has_encoder"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_has_encoder");
     }
 
     /**
@@ -2491,13 +2105,7 @@ public final class llama_h {
      * }
      */
     public static boolean llama_model_has_encoder(MemorySegment model) {
-        try {
-            return (boolean) llama_model_has_encoder.HANDLE.invokeExact(model);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(llama_model_has_encoder.ADDRESS, model) != 0;
     }
 
     private static final class llama_model_has_decoder {
@@ -2505,8 +2113,7 @@ public final class llama_h {
             CTypes.C_BOOL,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_has_decoder"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_has_decoder");
     }
 
     /**
@@ -2515,13 +2122,7 @@ public final class llama_h {
      * }
      */
     public static boolean llama_model_has_decoder(MemorySegment model) {
-        try {
-            return (boolean) llama_model_has_decoder.HANDLE.invokeExact(model);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(llama_model_has_decoder.ADDRESS, model) != 0;
     }
 
     private static final class llama_model_decoder_start_token {
@@ -2529,8 +2130,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_decoder_start_token"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_decoder_start_token");
     }
 
     /**
@@ -2539,13 +2139,7 @@ public final class llama_h {
      * }
      */
     public static int llama_model_decoder_start_token(MemorySegment model) {
-        try {
-            return (int) llama_model_decoder_start_token.HANDLE.invokeExact(model);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_model_decoder_start_token.ADDRESS, model);
     }
 
     private static final class llama_model_is_recurrent {
@@ -2553,8 +2147,7 @@ public final class llama_h {
             CTypes.C_BOOL,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_is_recurrent"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_is_recurrent");
     }
 
     /**
@@ -2563,13 +2156,7 @@ public final class llama_h {
      * }
      */
     public static boolean llama_model_is_recurrent(MemorySegment model) {
-        try {
-            return (boolean) llama_model_is_recurrent.HANDLE.invokeExact(model);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(llama_model_is_recurrent.ADDRESS, model) != 0;
     }
 
     private static final class llama_model_is_hybrid {
@@ -2577,8 +2164,7 @@ public final class llama_h {
             CTypes.C_BOOL,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_is_hybrid"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_is_hybrid");
     }
 
     /**
@@ -2587,13 +2173,7 @@ public final class llama_h {
      * }
      */
     public static boolean llama_model_is_hybrid(MemorySegment model) {
-        try {
-            return (boolean) llama_model_is_hybrid.HANDLE.invokeExact(model);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(llama_model_is_hybrid.ADDRESS, model) != 0;
     }
 
     private static final class llama_model_is_diffusion {
@@ -2601,8 +2181,7 @@ public final class llama_h {
             CTypes.C_BOOL,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_is_diffusion"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_is_diffusion");
     }
 
     /**
@@ -2611,13 +2190,7 @@ public final class llama_h {
      * }
      */
     public static boolean llama_model_is_diffusion(MemorySegment model) {
-        try {
-            return (boolean) llama_model_is_diffusion.HANDLE.invokeExact(model);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(llama_model_is_diffusion.ADDRESS, model) != 0;
     }
 
     private static final class llama_model_quantize {
@@ -2627,8 +2200,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_model_quantize"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_model_quantize");
     }
 
     /**
@@ -2637,13 +2209,7 @@ public final class llama_h {
      * }
      */
     public static int llama_model_quantize(MemorySegment fname_inp, MemorySegment fname_out, MemorySegment params) {
-        try {
-            return (int) llama_model_quantize.HANDLE.invokeExact(fname_inp, fname_out, params);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_model_quantize.ADDRESS, fname_inp, fname_out, params);
     }
 
     private static final class llama_adapter_lora_init {
@@ -2652,8 +2218,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_adapter_lora_init"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_adapter_lora_init");
     }
 
     /**
@@ -2662,13 +2227,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_adapter_lora_init(MemorySegment model, MemorySegment path_lora) {
-        try {
-            return (MemorySegment) llama_adapter_lora_init.HANDLE.invokeExact(model, path_lora);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_adapter_lora_init.ADDRESS, model, path_lora));
     }
 
     private static final class llama_adapter_lora_init_from_file_ptr {
@@ -2677,8 +2236,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_adapter_lora_init_from_file_ptr"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_adapter_lora_init_from_file_ptr");
     }
 
     /**
@@ -2687,13 +2245,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_adapter_lora_init_from_file_ptr(MemorySegment model, MemorySegment file) {
-        try {
-            return (MemorySegment) llama_adapter_lora_init_from_file_ptr.HANDLE.invokeExact(model, file);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_adapter_lora_init_from_file_ptr.ADDRESS, model, file));
     }
 
     private static final class llama_adapter_meta_val_str {
@@ -2704,8 +2256,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_adapter_meta_val_str"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_adapter_meta_val_str");
     }
 
     /**
@@ -2714,13 +2265,7 @@ public final class llama_h {
      * }
      */
     public static int llama_adapter_meta_val_str(MemorySegment adapter, MemorySegment key, MemorySegment buf, long buf_size) {
-        try {
-            return (int) llama_adapter_meta_val_str.HANDLE.invokeExact(adapter, key, buf, buf_size);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_adapter_meta_val_str.ADDRESS, adapter, key, buf, Carrier.of(buf_size));
     }
 
     private static final class llama_adapter_meta_count {
@@ -2728,8 +2273,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_adapter_meta_count"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_adapter_meta_count");
     }
 
     /**
@@ -2738,13 +2282,7 @@ public final class llama_h {
      * }
      */
     public static int llama_adapter_meta_count(MemorySegment adapter) {
-        try {
-            return (int) llama_adapter_meta_count.HANDLE.invokeExact(adapter);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_adapter_meta_count.ADDRESS, adapter);
     }
 
     private static final class llama_adapter_meta_key_by_index {
@@ -2755,8 +2293,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_adapter_meta_key_by_index"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_adapter_meta_key_by_index");
     }
 
     /**
@@ -2765,13 +2302,7 @@ public final class llama_h {
      * }
      */
     public static int llama_adapter_meta_key_by_index(MemorySegment adapter, int i, MemorySegment buf, long buf_size) {
-        try {
-            return (int) llama_adapter_meta_key_by_index.HANDLE.invokeExact(adapter, i, buf, buf_size);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_adapter_meta_key_by_index.ADDRESS, adapter, Carrier.of(i), buf, Carrier.of(buf_size));
     }
 
     private static final class llama_adapter_meta_val_str_by_index {
@@ -2782,8 +2313,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_adapter_meta_val_str_by_index"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_adapter_meta_val_str_by_index");
     }
 
     /**
@@ -2792,21 +2322,14 @@ public final class llama_h {
      * }
      */
     public static int llama_adapter_meta_val_str_by_index(MemorySegment adapter, int i, MemorySegment buf, long buf_size) {
-        try {
-            return (int) llama_adapter_meta_val_str_by_index.HANDLE.invokeExact(adapter, i, buf, buf_size);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_adapter_meta_val_str_by_index.ADDRESS, adapter, Carrier.of(i), buf, Carrier.of(buf_size));
     }
 
     private static final class llama_adapter_lora_free {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_adapter_lora_free"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_adapter_lora_free");
     }
 
     /**
@@ -2815,13 +2338,7 @@ public final class llama_h {
      * }
      */
     public static void llama_adapter_lora_free(MemorySegment adapter) {
-        try {
-            llama_adapter_lora_free.HANDLE.invokeExact(adapter);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_adapter_lora_free.ADDRESS, adapter);
     }
 
     private static final class llama_adapter_get_alora_n_invocation_tokens {
@@ -2829,8 +2346,7 @@ public final class llama_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_adapter_get_alora_n_invocation_tokens"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_adapter_get_alora_n_invocation_tokens");
     }
 
     /**
@@ -2839,13 +2355,7 @@ public final class llama_h {
      * }
      */
     public static long llama_adapter_get_alora_n_invocation_tokens(MemorySegment adapter) {
-        try {
-            return (long) llama_adapter_get_alora_n_invocation_tokens.HANDLE.invokeExact(adapter);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(llama_adapter_get_alora_n_invocation_tokens.ADDRESS, adapter);
     }
 
     private static final class llama_adapter_get_alora_invocation_tokens {
@@ -2853,8 +2363,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_adapter_get_alora_invocation_tokens"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_adapter_get_alora_invocation_tokens");
     }
 
     /**
@@ -2863,13 +2372,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_adapter_get_alora_invocation_tokens(MemorySegment adapter) {
-        try {
-            return (MemorySegment) llama_adapter_get_alora_invocation_tokens.HANDLE.invokeExact(adapter);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_adapter_get_alora_invocation_tokens.ADDRESS, adapter));
     }
 
     private static final class llama_set_adapters_lora {
@@ -2880,8 +2383,7 @@ public final class llama_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_set_adapters_lora"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_set_adapters_lora");
     }
 
     /**
@@ -2890,13 +2392,7 @@ public final class llama_h {
      * }
      */
     public static int llama_set_adapters_lora(MemorySegment ctx, MemorySegment adapters, long n_adapters, MemorySegment scales) {
-        try {
-            return (int) llama_set_adapters_lora.HANDLE.invokeExact(ctx, adapters, n_adapters, scales);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_set_adapters_lora.ADDRESS, ctx, adapters, Carrier.of(n_adapters), scales);
     }
 
     private static final class llama_set_adapter_cvec {
@@ -2909,8 +2405,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_set_adapter_cvec"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_set_adapter_cvec");
     }
 
     /**
@@ -2919,13 +2414,7 @@ public final class llama_h {
      * }
      */
     public static int llama_set_adapter_cvec(MemorySegment ctx, MemorySegment data, long len, int n_embd, int il_start, int il_end) {
-        try {
-            return (int) llama_set_adapter_cvec.HANDLE.invokeExact(ctx, data, len, n_embd, il_start, il_end);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_set_adapter_cvec.ADDRESS, ctx, data, Carrier.of(len), Carrier.of(n_embd), Carrier.of(il_start), Carrier.of(il_end));
     }
 
     private static final class llama_memory_clear {
@@ -2933,8 +2422,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_BOOL
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_memory_clear"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_memory_clear");
     }
 
     /**
@@ -2943,13 +2431,7 @@ public final class llama_h {
      * }
      */
     public static void llama_memory_clear(MemorySegment mem, boolean data) {
-        try {
-            llama_memory_clear.HANDLE.invokeExact(mem, data);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_memory_clear.ADDRESS, mem, Carrier.of(data ? 1 : 0));
     }
 
     private static final class llama_memory_seq_rm {
@@ -2960,8 +2442,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_memory_seq_rm"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_memory_seq_rm");
     }
 
     /**
@@ -2970,13 +2451,7 @@ public final class llama_h {
      * }
      */
     public static boolean llama_memory_seq_rm(MemorySegment mem, int seq_id, int p0, int p1) {
-        try {
-            return (boolean) llama_memory_seq_rm.HANDLE.invokeExact(mem, seq_id, p0, p1);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(llama_memory_seq_rm.ADDRESS, mem, Carrier.of(seq_id), Carrier.of(p0), Carrier.of(p1)) != 0;
     }
 
     private static final class llama_memory_seq_cp {
@@ -2987,8 +2462,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_memory_seq_cp"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_memory_seq_cp");
     }
 
     /**
@@ -2997,13 +2471,7 @@ public final class llama_h {
      * }
      */
     public static void llama_memory_seq_cp(MemorySegment mem, int seq_id_src, int seq_id_dst, int p0, int p1) {
-        try {
-            llama_memory_seq_cp.HANDLE.invokeExact(mem, seq_id_src, seq_id_dst, p0, p1);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_memory_seq_cp.ADDRESS, mem, Carrier.of(seq_id_src), Carrier.of(seq_id_dst), Carrier.of(p0), Carrier.of(p1));
     }
 
     private static final class llama_memory_seq_keep {
@@ -3011,8 +2479,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_memory_seq_keep"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_memory_seq_keep");
     }
 
     /**
@@ -3021,13 +2488,7 @@ public final class llama_h {
      * }
      */
     public static void llama_memory_seq_keep(MemorySegment mem, int seq_id) {
-        try {
-            llama_memory_seq_keep.HANDLE.invokeExact(mem, seq_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_memory_seq_keep.ADDRESS, mem, Carrier.of(seq_id));
     }
 
     private static final class llama_memory_seq_add {
@@ -3038,8 +2499,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_memory_seq_add"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_memory_seq_add");
     }
 
     /**
@@ -3048,13 +2508,7 @@ public final class llama_h {
      * }
      */
     public static void llama_memory_seq_add(MemorySegment mem, int seq_id, int p0, int p1, int delta) {
-        try {
-            llama_memory_seq_add.HANDLE.invokeExact(mem, seq_id, p0, p1, delta);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_memory_seq_add.ADDRESS, mem, Carrier.of(seq_id), Carrier.of(p0), Carrier.of(p1), Carrier.of(delta));
     }
 
     private static final class llama_memory_seq_div {
@@ -3065,8 +2519,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_memory_seq_div"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_memory_seq_div");
     }
 
     /**
@@ -3075,13 +2528,7 @@ public final class llama_h {
      * }
      */
     public static void llama_memory_seq_div(MemorySegment mem, int seq_id, int p0, int p1, int d) {
-        try {
-            llama_memory_seq_div.HANDLE.invokeExact(mem, seq_id, p0, p1, d);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_memory_seq_div.ADDRESS, mem, Carrier.of(seq_id), Carrier.of(p0), Carrier.of(p1), Carrier.of(d));
     }
 
     private static final class llama_memory_seq_pos_min {
@@ -3090,8 +2537,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_memory_seq_pos_min"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_memory_seq_pos_min");
     }
 
     /**
@@ -3100,13 +2546,7 @@ public final class llama_h {
      * }
      */
     public static int llama_memory_seq_pos_min(MemorySegment mem, int seq_id) {
-        try {
-            return (int) llama_memory_seq_pos_min.HANDLE.invokeExact(mem, seq_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_memory_seq_pos_min.ADDRESS, mem, Carrier.of(seq_id));
     }
 
     private static final class llama_memory_seq_pos_max {
@@ -3115,8 +2555,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_memory_seq_pos_max"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_memory_seq_pos_max");
     }
 
     /**
@@ -3125,13 +2564,7 @@ public final class llama_h {
      * }
      */
     public static int llama_memory_seq_pos_max(MemorySegment mem, int seq_id) {
-        try {
-            return (int) llama_memory_seq_pos_max.HANDLE.invokeExact(mem, seq_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_memory_seq_pos_max.ADDRESS, mem, Carrier.of(seq_id));
     }
 
     private static final class llama_memory_can_shift {
@@ -3139,8 +2572,7 @@ public final class llama_h {
             CTypes.C_BOOL,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_memory_can_shift"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_memory_can_shift");
     }
 
     /**
@@ -3149,13 +2581,7 @@ public final class llama_h {
      * }
      */
     public static boolean llama_memory_can_shift(MemorySegment mem) {
-        try {
-            return (boolean) llama_memory_can_shift.HANDLE.invokeExact(mem);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(llama_memory_can_shift.ADDRESS, mem) != 0;
     }
 
     private static final class llama_state_get_size {
@@ -3163,8 +2589,7 @@ public final class llama_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_state_get_size"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_state_get_size");
     }
 
     /**
@@ -3173,13 +2598,7 @@ public final class llama_h {
      * }
      */
     public static long llama_state_get_size(MemorySegment ctx) {
-        try {
-            return (long) llama_state_get_size.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(llama_state_get_size.ADDRESS, ctx);
     }
 
     private static final class llama_state_get_data {
@@ -3189,8 +2608,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_state_get_data"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_state_get_data");
     }
 
     /**
@@ -3199,13 +2617,7 @@ public final class llama_h {
      * }
      */
     public static long llama_state_get_data(MemorySegment ctx, MemorySegment dst, long size) {
-        try {
-            return (long) llama_state_get_data.HANDLE.invokeExact(ctx, dst, size);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(llama_state_get_data.ADDRESS, ctx, dst, Carrier.of(size));
     }
 
     private static final class llama_state_set_data {
@@ -3215,8 +2627,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_state_set_data"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_state_set_data");
     }
 
     /**
@@ -3225,13 +2636,7 @@ public final class llama_h {
      * }
      */
     public static long llama_state_set_data(MemorySegment ctx, MemorySegment src, long size) {
-        try {
-            return (long) llama_state_set_data.HANDLE.invokeExact(ctx, src, size);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(llama_state_set_data.ADDRESS, ctx, src, Carrier.of(size));
     }
 
     private static final class llama_state_load_file {
@@ -3243,8 +2648,7 @@ public final class llama_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_state_load_file"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_state_load_file");
     }
 
     /**
@@ -3253,13 +2657,7 @@ public final class llama_h {
      * }
      */
     public static boolean llama_state_load_file(MemorySegment ctx, MemorySegment path_session, MemorySegment tokens_out, long n_token_capacity, MemorySegment n_token_count_out) {
-        try {
-            return (boolean) llama_state_load_file.HANDLE.invokeExact(ctx, path_session, tokens_out, n_token_capacity, n_token_count_out);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(llama_state_load_file.ADDRESS, ctx, path_session, tokens_out, Carrier.of(n_token_capacity), n_token_count_out) != 0;
     }
 
     private static final class llama_state_save_file {
@@ -3270,8 +2668,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_state_save_file"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_state_save_file");
     }
 
     /**
@@ -3280,13 +2677,7 @@ public final class llama_h {
      * }
      */
     public static boolean llama_state_save_file(MemorySegment ctx, MemorySegment path_session, MemorySegment tokens, long n_token_count) {
-        try {
-            return (boolean) llama_state_save_file.HANDLE.invokeExact(ctx, path_session, tokens, n_token_count);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(llama_state_save_file.ADDRESS, ctx, path_session, tokens, Carrier.of(n_token_count)) != 0;
     }
 
     private static final class llama_state_seq_get_size {
@@ -3295,8 +2686,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_state_seq_get_size"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_state_seq_get_size");
     }
 
     /**
@@ -3305,13 +2695,7 @@ public final class llama_h {
      * }
      */
     public static long llama_state_seq_get_size(MemorySegment ctx, int seq_id) {
-        try {
-            return (long) llama_state_seq_get_size.HANDLE.invokeExact(ctx, seq_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(llama_state_seq_get_size.ADDRESS, ctx, Carrier.of(seq_id));
     }
 
     private static final class llama_state_seq_get_data {
@@ -3322,8 +2706,7 @@ public final class llama_h {
             CTypes.C_LONG_LONG,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_state_seq_get_data"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_state_seq_get_data");
     }
 
     /**
@@ -3332,13 +2715,7 @@ public final class llama_h {
      * }
      */
     public static long llama_state_seq_get_data(MemorySegment ctx, MemorySegment dst, long size, int seq_id) {
-        try {
-            return (long) llama_state_seq_get_data.HANDLE.invokeExact(ctx, dst, size, seq_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(llama_state_seq_get_data.ADDRESS, ctx, dst, Carrier.of(size), Carrier.of(seq_id));
     }
 
     private static final class llama_state_seq_set_data {
@@ -3349,8 +2726,7 @@ public final class llama_h {
             CTypes.C_LONG_LONG,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_state_seq_set_data"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_state_seq_set_data");
     }
 
     /**
@@ -3359,13 +2735,7 @@ public final class llama_h {
      * }
      */
     public static long llama_state_seq_set_data(MemorySegment ctx, MemorySegment src, long size, int dest_seq_id) {
-        try {
-            return (long) llama_state_seq_set_data.HANDLE.invokeExact(ctx, src, size, dest_seq_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(llama_state_seq_set_data.ADDRESS, ctx, src, Carrier.of(size), Carrier.of(dest_seq_id));
     }
 
     private static final class llama_state_seq_save_file {
@@ -3377,8 +2747,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_state_seq_save_file"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_state_seq_save_file");
     }
 
     /**
@@ -3387,13 +2756,7 @@ public final class llama_h {
      * }
      */
     public static long llama_state_seq_save_file(MemorySegment ctx, MemorySegment filepath, int seq_id, MemorySegment tokens, long n_token_count) {
-        try {
-            return (long) llama_state_seq_save_file.HANDLE.invokeExact(ctx, filepath, seq_id, tokens, n_token_count);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(llama_state_seq_save_file.ADDRESS, ctx, filepath, Carrier.of(seq_id), tokens, Carrier.of(n_token_count));
     }
 
     private static final class llama_state_seq_load_file {
@@ -3406,8 +2769,7 @@ public final class llama_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_state_seq_load_file"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_state_seq_load_file");
     }
 
     /**
@@ -3416,13 +2778,7 @@ public final class llama_h {
      * }
      */
     public static long llama_state_seq_load_file(MemorySegment ctx, MemorySegment filepath, int dest_seq_id, MemorySegment tokens_out, long n_token_capacity, MemorySegment n_token_count_out) {
-        try {
-            return (long) llama_state_seq_load_file.HANDLE.invokeExact(ctx, filepath, dest_seq_id, tokens_out, n_token_capacity, n_token_count_out);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(llama_state_seq_load_file.ADDRESS, ctx, filepath, Carrier.of(dest_seq_id), tokens_out, Carrier.of(n_token_capacity), n_token_count_out);
     }
 
     private static final class llama_state_seq_get_size_ext {
@@ -3432,8 +2788,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_state_seq_get_size_ext"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_state_seq_get_size_ext");
     }
 
     /**
@@ -3442,13 +2797,7 @@ public final class llama_h {
      * }
      */
     public static long llama_state_seq_get_size_ext(MemorySegment ctx, int seq_id, int flags) {
-        try {
-            return (long) llama_state_seq_get_size_ext.HANDLE.invokeExact(ctx, seq_id, flags);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(llama_state_seq_get_size_ext.ADDRESS, ctx, Carrier.of(seq_id), Carrier.of(flags));
     }
 
     private static final class llama_state_seq_get_data_ext {
@@ -3460,8 +2809,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_state_seq_get_data_ext"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_state_seq_get_data_ext");
     }
 
     /**
@@ -3470,13 +2818,7 @@ public final class llama_h {
      * }
      */
     public static long llama_state_seq_get_data_ext(MemorySegment ctx, MemorySegment dst, long size, int seq_id, int flags) {
-        try {
-            return (long) llama_state_seq_get_data_ext.HANDLE.invokeExact(ctx, dst, size, seq_id, flags);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(llama_state_seq_get_data_ext.ADDRESS, ctx, dst, Carrier.of(size), Carrier.of(seq_id), Carrier.of(flags));
     }
 
     private static final class llama_state_seq_set_data_ext {
@@ -3488,8 +2830,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_state_seq_set_data_ext"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_state_seq_set_data_ext");
     }
 
     /**
@@ -3498,13 +2839,7 @@ public final class llama_h {
      * }
      */
     public static long llama_state_seq_set_data_ext(MemorySegment ctx, MemorySegment src, long size, int dest_seq_id, int flags) {
-        try {
-            return (long) llama_state_seq_set_data_ext.HANDLE.invokeExact(ctx, src, size, dest_seq_id, flags);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(llama_state_seq_set_data_ext.ADDRESS, ctx, src, Carrier.of(size), Carrier.of(dest_seq_id), Carrier.of(flags));
     }
 
     private static final class llama_batch_get_one {
@@ -3637,8 +2972,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_set_n_threads"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_set_n_threads");
     }
 
     /**
@@ -3647,13 +2981,7 @@ public final class llama_h {
      * }
      */
     public static void llama_set_n_threads(MemorySegment ctx, int n_threads, int n_threads_batch) {
-        try {
-            llama_set_n_threads.HANDLE.invokeExact(ctx, n_threads, n_threads_batch);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_set_n_threads.ADDRESS, ctx, Carrier.of(n_threads), Carrier.of(n_threads_batch));
     }
 
     private static final class llama_n_threads {
@@ -3661,8 +2989,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_n_threads"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_n_threads");
     }
 
     /**
@@ -3671,13 +2998,7 @@ public final class llama_h {
      * }
      */
     public static int llama_n_threads(MemorySegment ctx) {
-        try {
-            return (int) llama_n_threads.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_n_threads.ADDRESS, ctx);
     }
 
     private static final class llama_n_threads_batch {
@@ -3685,8 +3006,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_n_threads_batch"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_n_threads_batch");
     }
 
     /**
@@ -3695,13 +3015,7 @@ public final class llama_h {
      * }
      */
     public static int llama_n_threads_batch(MemorySegment ctx) {
-        try {
-            return (int) llama_n_threads_batch.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_n_threads_batch.ADDRESS, ctx);
     }
 
     private static final class llama_set_embeddings {
@@ -3709,8 +3023,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_BOOL
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_set_embeddings"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_set_embeddings");
     }
 
     /**
@@ -3719,13 +3032,7 @@ public final class llama_h {
      * }
      */
     public static void llama_set_embeddings(MemorySegment ctx, boolean embeddings) {
-        try {
-            llama_set_embeddings.HANDLE.invokeExact(ctx, embeddings);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_set_embeddings.ADDRESS, ctx, Carrier.of(embeddings ? 1 : 0));
     }
 
     private static final class llama_set_causal_attn {
@@ -3733,8 +3040,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_BOOL
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_set_causal_attn"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_set_causal_attn");
     }
 
     /**
@@ -3743,13 +3049,7 @@ public final class llama_h {
      * }
      */
     public static void llama_set_causal_attn(MemorySegment ctx, boolean causal_attn) {
-        try {
-            llama_set_causal_attn.HANDLE.invokeExact(ctx, causal_attn);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_set_causal_attn.ADDRESS, ctx, Carrier.of(causal_attn ? 1 : 0));
     }
 
     private static final class llama_set_abort_callback {
@@ -3758,8 +3058,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_set_abort_callback"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_set_abort_callback");
     }
 
     /**
@@ -3768,21 +3067,14 @@ public final class llama_h {
      * }
      */
     public static void llama_set_abort_callback(MemorySegment ctx, MemorySegment abort_callback, MemorySegment abort_callback_data) {
-        try {
-            llama_set_abort_callback.HANDLE.invokeExact(ctx, abort_callback, abort_callback_data);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_set_abort_callback.ADDRESS, ctx, abort_callback, abort_callback_data);
     }
 
     private static final class llama_synchronize {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_synchronize"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_synchronize");
     }
 
     /**
@@ -3791,13 +3083,7 @@ public final class llama_h {
      * }
      */
     public static void llama_synchronize(MemorySegment ctx) {
-        try {
-            llama_synchronize.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_synchronize.ADDRESS, ctx);
     }
 
     private static final class llama_get_logits {
@@ -3805,8 +3091,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_get_logits"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_get_logits");
     }
 
     /**
@@ -3815,13 +3100,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_get_logits(MemorySegment ctx) {
-        try {
-            return (MemorySegment) llama_get_logits.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_get_logits.ADDRESS, ctx));
     }
 
     private static final class llama_get_logits_ith {
@@ -3830,8 +3109,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_get_logits_ith"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_get_logits_ith");
     }
 
     /**
@@ -3840,13 +3118,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_get_logits_ith(MemorySegment ctx, int i) {
-        try {
-            return (MemorySegment) llama_get_logits_ith.HANDLE.invokeExact(ctx, i);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_get_logits_ith.ADDRESS, ctx, Carrier.of(i)));
     }
 
     private static final class llama_get_embeddings {
@@ -3854,8 +3126,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_get_embeddings"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_get_embeddings");
     }
 
     /**
@@ -3864,13 +3135,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_get_embeddings(MemorySegment ctx) {
-        try {
-            return (MemorySegment) llama_get_embeddings.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_get_embeddings.ADDRESS, ctx));
     }
 
     private static final class llama_get_embeddings_ith {
@@ -3879,8 +3144,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_get_embeddings_ith"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_get_embeddings_ith");
     }
 
     /**
@@ -3889,13 +3153,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_get_embeddings_ith(MemorySegment ctx, int i) {
-        try {
-            return (MemorySegment) llama_get_embeddings_ith.HANDLE.invokeExact(ctx, i);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_get_embeddings_ith.ADDRESS, ctx, Carrier.of(i)));
     }
 
     private static final class llama_get_embeddings_seq {
@@ -3904,8 +3162,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_get_embeddings_seq"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_get_embeddings_seq");
     }
 
     /**
@@ -3914,13 +3171,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_get_embeddings_seq(MemorySegment ctx, int seq_id) {
-        try {
-            return (MemorySegment) llama_get_embeddings_seq.HANDLE.invokeExact(ctx, seq_id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_get_embeddings_seq.ADDRESS, ctx, Carrier.of(seq_id)));
     }
 
     private static final class llama_get_sampled_token_ith {
@@ -3929,8 +3180,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_get_sampled_token_ith"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_get_sampled_token_ith");
     }
 
     /**
@@ -3939,13 +3189,7 @@ public final class llama_h {
      * }
      */
     public static int llama_get_sampled_token_ith(MemorySegment ctx, int i) {
-        try {
-            return (int) llama_get_sampled_token_ith.HANDLE.invokeExact(ctx, i);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_get_sampled_token_ith.ADDRESS, ctx, Carrier.of(i));
     }
 
     private static final class llama_get_sampled_probs_ith {
@@ -3954,8 +3198,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_get_sampled_probs_ith"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_get_sampled_probs_ith");
     }
 
     /**
@@ -3964,13 +3207,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_get_sampled_probs_ith(MemorySegment ctx, int i) {
-        try {
-            return (MemorySegment) llama_get_sampled_probs_ith.HANDLE.invokeExact(ctx, i);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_get_sampled_probs_ith.ADDRESS, ctx, Carrier.of(i)));
     }
 
     private static final class llama_get_sampled_probs_count_ith {
@@ -3979,8 +3216,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_get_sampled_probs_count_ith"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_get_sampled_probs_count_ith");
     }
 
     /**
@@ -3989,13 +3225,7 @@ public final class llama_h {
      * }
      */
     public static int llama_get_sampled_probs_count_ith(MemorySegment ctx, int i) {
-        try {
-            return (int) llama_get_sampled_probs_count_ith.HANDLE.invokeExact(ctx, i);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_get_sampled_probs_count_ith.ADDRESS, ctx, Carrier.of(i));
     }
 
     private static final class llama_get_sampled_logits_ith {
@@ -4004,8 +3234,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_get_sampled_logits_ith"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_get_sampled_logits_ith");
     }
 
     /**
@@ -4014,13 +3243,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_get_sampled_logits_ith(MemorySegment ctx, int i) {
-        try {
-            return (MemorySegment) llama_get_sampled_logits_ith.HANDLE.invokeExact(ctx, i);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_get_sampled_logits_ith.ADDRESS, ctx, Carrier.of(i)));
     }
 
     private static final class llama_get_sampled_logits_count_ith {
@@ -4029,8 +3252,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_get_sampled_logits_count_ith"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_get_sampled_logits_count_ith");
     }
 
     /**
@@ -4039,13 +3261,7 @@ public final class llama_h {
      * }
      */
     public static int llama_get_sampled_logits_count_ith(MemorySegment ctx, int i) {
-        try {
-            return (int) llama_get_sampled_logits_count_ith.HANDLE.invokeExact(ctx, i);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_get_sampled_logits_count_ith.ADDRESS, ctx, Carrier.of(i));
     }
 
     private static final class llama_get_sampled_candidates_ith {
@@ -4054,8 +3270,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_get_sampled_candidates_ith"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_get_sampled_candidates_ith");
     }
 
     /**
@@ -4064,13 +3279,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_get_sampled_candidates_ith(MemorySegment ctx, int i) {
-        try {
-            return (MemorySegment) llama_get_sampled_candidates_ith.HANDLE.invokeExact(ctx, i);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_get_sampled_candidates_ith.ADDRESS, ctx, Carrier.of(i)));
     }
 
     private static final class llama_get_sampled_candidates_count_ith {
@@ -4079,8 +3288,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_get_sampled_candidates_count_ith"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_get_sampled_candidates_count_ith");
     }
 
     /**
@@ -4089,13 +3297,7 @@ public final class llama_h {
      * }
      */
     public static int llama_get_sampled_candidates_count_ith(MemorySegment ctx, int i) {
-        try {
-            return (int) llama_get_sampled_candidates_count_ith.HANDLE.invokeExact(ctx, i);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_get_sampled_candidates_count_ith.ADDRESS, ctx, Carrier.of(i));
     }
 
     private static final class llama_vocab_get_text {
@@ -4104,8 +3306,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_vocab_get_text"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_vocab_get_text");
     }
 
     /**
@@ -4114,13 +3315,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_vocab_get_text(MemorySegment vocab, int token) {
-        try {
-            return (MemorySegment) llama_vocab_get_text.HANDLE.invokeExact(vocab, token);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_vocab_get_text.ADDRESS, vocab, Carrier.of(token)));
     }
 
     private static final class llama_vocab_get_score {
@@ -4154,8 +3349,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_vocab_get_attr"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_vocab_get_attr");
     }
 
     /**
@@ -4164,13 +3358,7 @@ public final class llama_h {
      * }
      */
     public static int llama_vocab_get_attr(MemorySegment vocab, int token) {
-        try {
-            return (int) llama_vocab_get_attr.HANDLE.invokeExact(vocab, token);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_vocab_get_attr.ADDRESS, vocab, Carrier.of(token));
     }
 
     private static final class llama_vocab_is_eog {
@@ -4179,8 +3367,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_vocab_is_eog"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_vocab_is_eog");
     }
 
     /**
@@ -4189,13 +3376,7 @@ public final class llama_h {
      * }
      */
     public static boolean llama_vocab_is_eog(MemorySegment vocab, int token) {
-        try {
-            return (boolean) llama_vocab_is_eog.HANDLE.invokeExact(vocab, token);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(llama_vocab_is_eog.ADDRESS, vocab, Carrier.of(token)) != 0;
     }
 
     private static final class llama_vocab_is_control {
@@ -4204,8 +3385,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_vocab_is_control"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_vocab_is_control");
     }
 
     /**
@@ -4214,13 +3394,7 @@ public final class llama_h {
      * }
      */
     public static boolean llama_vocab_is_control(MemorySegment vocab, int token) {
-        try {
-            return (boolean) llama_vocab_is_control.HANDLE.invokeExact(vocab, token);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(llama_vocab_is_control.ADDRESS, vocab, Carrier.of(token)) != 0;
     }
 
     private static final class llama_vocab_bos {
@@ -4228,8 +3402,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_vocab_bos"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_vocab_bos");
     }
 
     /**
@@ -4238,13 +3411,7 @@ public final class llama_h {
      * }
      */
     public static int llama_vocab_bos(MemorySegment vocab) {
-        try {
-            return (int) llama_vocab_bos.HANDLE.invokeExact(vocab);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_vocab_bos.ADDRESS, vocab);
     }
 
     private static final class llama_vocab_eos {
@@ -4252,8 +3419,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_vocab_eos"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_vocab_eos");
     }
 
     /**
@@ -4262,13 +3428,7 @@ public final class llama_h {
      * }
      */
     public static int llama_vocab_eos(MemorySegment vocab) {
-        try {
-            return (int) llama_vocab_eos.HANDLE.invokeExact(vocab);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_vocab_eos.ADDRESS, vocab);
     }
 
     private static final class llama_vocab_eot {
@@ -4276,8 +3436,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_vocab_eot"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_vocab_eot");
     }
 
     /**
@@ -4286,13 +3445,7 @@ public final class llama_h {
      * }
      */
     public static int llama_vocab_eot(MemorySegment vocab) {
-        try {
-            return (int) llama_vocab_eot.HANDLE.invokeExact(vocab);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_vocab_eot.ADDRESS, vocab);
     }
 
     private static final class llama_vocab_sep {
@@ -4300,8 +3453,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_vocab_sep"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_vocab_sep");
     }
 
     /**
@@ -4310,13 +3462,7 @@ public final class llama_h {
      * }
      */
     public static int llama_vocab_sep(MemorySegment vocab) {
-        try {
-            return (int) llama_vocab_sep.HANDLE.invokeExact(vocab);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_vocab_sep.ADDRESS, vocab);
     }
 
     private static final class llama_vocab_nl {
@@ -4324,8 +3470,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_vocab_nl"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_vocab_nl");
     }
 
     /**
@@ -4334,13 +3479,7 @@ public final class llama_h {
      * }
      */
     public static int llama_vocab_nl(MemorySegment vocab) {
-        try {
-            return (int) llama_vocab_nl.HANDLE.invokeExact(vocab);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_vocab_nl.ADDRESS, vocab);
     }
 
     private static final class llama_vocab_pad {
@@ -4348,8 +3487,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_vocab_pad"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_vocab_pad");
     }
 
     /**
@@ -4358,13 +3496,7 @@ public final class llama_h {
      * }
      */
     public static int llama_vocab_pad(MemorySegment vocab) {
-        try {
-            return (int) llama_vocab_pad.HANDLE.invokeExact(vocab);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_vocab_pad.ADDRESS, vocab);
     }
 
     private static final class llama_vocab_mask {
@@ -4372,8 +3504,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_vocab_mask"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_vocab_mask");
     }
 
     /**
@@ -4382,13 +3513,7 @@ public final class llama_h {
      * }
      */
     public static int llama_vocab_mask(MemorySegment vocab) {
-        try {
-            return (int) llama_vocab_mask.HANDLE.invokeExact(vocab);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_vocab_mask.ADDRESS, vocab);
     }
 
     private static final class llama_vocab_get_add_bos {
@@ -4396,8 +3521,7 @@ public final class llama_h {
             CTypes.C_BOOL,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_vocab_get_add_bos"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_vocab_get_add_bos");
     }
 
     /**
@@ -4406,13 +3530,7 @@ public final class llama_h {
      * }
      */
     public static boolean llama_vocab_get_add_bos(MemorySegment vocab) {
-        try {
-            return (boolean) llama_vocab_get_add_bos.HANDLE.invokeExact(vocab);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(llama_vocab_get_add_bos.ADDRESS, vocab) != 0;
     }
 
     private static final class llama_vocab_get_add_eos {
@@ -4420,8 +3538,7 @@ public final class llama_h {
             CTypes.C_BOOL,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_vocab_get_add_eos"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_vocab_get_add_eos");
     }
 
     /**
@@ -4430,13 +3547,7 @@ public final class llama_h {
      * }
      */
     public static boolean llama_vocab_get_add_eos(MemorySegment vocab) {
-        try {
-            return (boolean) llama_vocab_get_add_eos.HANDLE.invokeExact(vocab);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(llama_vocab_get_add_eos.ADDRESS, vocab) != 0;
     }
 
     private static final class llama_vocab_get_add_sep {
@@ -4444,8 +3555,7 @@ public final class llama_h {
             CTypes.C_BOOL,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_vocab_get_add_sep"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_vocab_get_add_sep");
     }
 
     /**
@@ -4454,13 +3564,7 @@ public final class llama_h {
      * }
      */
     public static boolean llama_vocab_get_add_sep(MemorySegment vocab) {
-        try {
-            return (boolean) llama_vocab_get_add_sep.HANDLE.invokeExact(vocab);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(llama_vocab_get_add_sep.ADDRESS, vocab) != 0;
     }
 
     private static final class llama_vocab_get_suppress_tokens {
@@ -4469,8 +3573,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_vocab_get_suppress_tokens"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_vocab_get_suppress_tokens");
     }
 
     /**
@@ -4479,13 +3582,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_vocab_get_suppress_tokens(MemorySegment vocab, MemorySegment n_suppress_tokens) {
-        try {
-            return (MemorySegment) llama_vocab_get_suppress_tokens.HANDLE.invokeExact(vocab, n_suppress_tokens);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_vocab_get_suppress_tokens.ADDRESS, vocab, n_suppress_tokens));
     }
 
     private static final class llama_vocab_fim_pre {
@@ -4493,8 +3590,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_vocab_fim_pre"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_vocab_fim_pre");
     }
 
     /**
@@ -4503,13 +3599,7 @@ public final class llama_h {
      * }
      */
     public static int llama_vocab_fim_pre(MemorySegment vocab) {
-        try {
-            return (int) llama_vocab_fim_pre.HANDLE.invokeExact(vocab);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_vocab_fim_pre.ADDRESS, vocab);
     }
 
     private static final class llama_vocab_fim_suf {
@@ -4517,8 +3607,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_vocab_fim_suf"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_vocab_fim_suf");
     }
 
     /**
@@ -4527,13 +3616,7 @@ public final class llama_h {
      * }
      */
     public static int llama_vocab_fim_suf(MemorySegment vocab) {
-        try {
-            return (int) llama_vocab_fim_suf.HANDLE.invokeExact(vocab);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_vocab_fim_suf.ADDRESS, vocab);
     }
 
     private static final class llama_vocab_fim_mid {
@@ -4541,8 +3624,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_vocab_fim_mid"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_vocab_fim_mid");
     }
 
     /**
@@ -4551,13 +3633,7 @@ public final class llama_h {
      * }
      */
     public static int llama_vocab_fim_mid(MemorySegment vocab) {
-        try {
-            return (int) llama_vocab_fim_mid.HANDLE.invokeExact(vocab);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_vocab_fim_mid.ADDRESS, vocab);
     }
 
     private static final class llama_vocab_fim_pad {
@@ -4565,8 +3641,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_vocab_fim_pad"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_vocab_fim_pad");
     }
 
     /**
@@ -4575,13 +3650,7 @@ public final class llama_h {
      * }
      */
     public static int llama_vocab_fim_pad(MemorySegment vocab) {
-        try {
-            return (int) llama_vocab_fim_pad.HANDLE.invokeExact(vocab);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_vocab_fim_pad.ADDRESS, vocab);
     }
 
     private static final class llama_vocab_fim_rep {
@@ -4589,8 +3658,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_vocab_fim_rep"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_vocab_fim_rep");
     }
 
     /**
@@ -4599,13 +3667,7 @@ public final class llama_h {
      * }
      */
     public static int llama_vocab_fim_rep(MemorySegment vocab) {
-        try {
-            return (int) llama_vocab_fim_rep.HANDLE.invokeExact(vocab);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_vocab_fim_rep.ADDRESS, vocab);
     }
 
     private static final class llama_vocab_fim_sep {
@@ -4613,8 +3675,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_vocab_fim_sep"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_vocab_fim_sep");
     }
 
     /**
@@ -4623,13 +3684,7 @@ public final class llama_h {
      * }
      */
     public static int llama_vocab_fim_sep(MemorySegment vocab) {
-        try {
-            return (int) llama_vocab_fim_sep.HANDLE.invokeExact(vocab);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_vocab_fim_sep.ADDRESS, vocab);
     }
 
     private static final class llama_tokenize {
@@ -4643,8 +3698,7 @@ public final class llama_h {
             CTypes.C_BOOL,
             CTypes.C_BOOL
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_tokenize"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_tokenize");
     }
 
     /**
@@ -4653,13 +3707,7 @@ public final class llama_h {
      * }
      */
     public static int llama_tokenize(MemorySegment vocab, MemorySegment text, int text_len, MemorySegment tokens, int n_tokens_max, boolean add_special, boolean parse_special) {
-        try {
-            return (int) llama_tokenize.HANDLE.invokeExact(vocab, text, text_len, tokens, n_tokens_max, add_special, parse_special);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_tokenize.ADDRESS, vocab, text, Carrier.of(text_len), tokens, Carrier.of(n_tokens_max), Carrier.of(add_special ? 1 : 0), Carrier.of(parse_special ? 1 : 0));
     }
 
     private static final class llama_token_to_piece {
@@ -4672,8 +3720,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_BOOL
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_token_to_piece"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_token_to_piece");
     }
 
     /**
@@ -4682,13 +3729,7 @@ public final class llama_h {
      * }
      */
     public static int llama_token_to_piece(MemorySegment vocab, int token, MemorySegment buf, int length, int lstrip, boolean special) {
-        try {
-            return (int) llama_token_to_piece.HANDLE.invokeExact(vocab, token, buf, length, lstrip, special);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_token_to_piece.ADDRESS, vocab, Carrier.of(token), buf, Carrier.of(length), Carrier.of(lstrip), Carrier.of(special ? 1 : 0));
     }
 
     private static final class llama_detokenize {
@@ -4702,8 +3743,7 @@ public final class llama_h {
             CTypes.C_BOOL,
             CTypes.C_BOOL
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_detokenize"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_detokenize");
     }
 
     /**
@@ -4712,13 +3752,7 @@ public final class llama_h {
      * }
      */
     public static int llama_detokenize(MemorySegment vocab, MemorySegment tokens, int n_tokens, MemorySegment text, int text_len_max, boolean remove_special, boolean unparse_special) {
-        try {
-            return (int) llama_detokenize.HANDLE.invokeExact(vocab, tokens, n_tokens, text, text_len_max, remove_special, unparse_special);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_detokenize.ADDRESS, vocab, tokens, Carrier.of(n_tokens), text, Carrier.of(text_len_max), Carrier.of(remove_special ? 1 : 0), Carrier.of(unparse_special ? 1 : 0));
     }
 
     private static final class llama_chat_apply_template {
@@ -4731,8 +3765,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_chat_apply_template"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_chat_apply_template");
     }
 
     /**
@@ -4741,13 +3774,7 @@ public final class llama_h {
      * }
      */
     public static int llama_chat_apply_template(MemorySegment tmpl, MemorySegment chat, long n_msg, boolean add_ass, MemorySegment buf, int length) {
-        try {
-            return (int) llama_chat_apply_template.HANDLE.invokeExact(tmpl, chat, n_msg, add_ass, buf, length);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_chat_apply_template.ADDRESS, tmpl, chat, Carrier.of(n_msg), Carrier.of(add_ass ? 1 : 0), buf, Carrier.of(length));
     }
 
     private static final class llama_chat_builtin_templates {
@@ -4756,8 +3783,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_chat_builtin_templates"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_chat_builtin_templates");
     }
 
     /**
@@ -4766,13 +3792,7 @@ public final class llama_h {
      * }
      */
     public static int llama_chat_builtin_templates(MemorySegment output, long len) {
-        try {
-            return (int) llama_chat_builtin_templates.HANDLE.invokeExact(output, len);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_chat_builtin_templates.ADDRESS, output, Carrier.of(len));
     }
 
     private static final class llama_set_sampler {
@@ -4782,8 +3802,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_set_sampler"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_set_sampler");
     }
 
     /**
@@ -4792,13 +3811,7 @@ public final class llama_h {
      * }
      */
     public static boolean llama_set_sampler(MemorySegment ctx, int seq_id, MemorySegment smpl) {
-        try {
-            return (boolean) llama_set_sampler.HANDLE.invokeExact(ctx, seq_id, smpl);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(llama_set_sampler.ADDRESS, ctx, Carrier.of(seq_id), smpl) != 0;
     }
 
     private static final class llama_sampler_init {
@@ -4807,8 +3820,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_sampler_init"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_sampler_init");
     }
 
     /**
@@ -4817,13 +3829,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_sampler_init(MemorySegment iface, MemorySegment ctx) {
-        try {
-            return (MemorySegment) llama_sampler_init.HANDLE.invokeExact(iface, ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_sampler_init.ADDRESS, iface, ctx));
     }
 
     private static final class llama_sampler_name {
@@ -4831,8 +3837,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_sampler_name"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_sampler_name");
     }
 
     /**
@@ -4841,13 +3846,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_sampler_name(MemorySegment smpl) {
-        try {
-            return (MemorySegment) llama_sampler_name.HANDLE.invokeExact(smpl);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_sampler_name.ADDRESS, smpl));
     }
 
     private static final class llama_sampler_accept {
@@ -4855,8 +3854,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_sampler_accept"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_sampler_accept");
     }
 
     /**
@@ -4865,13 +3863,7 @@ public final class llama_h {
      * }
      */
     public static void llama_sampler_accept(MemorySegment smpl, int token) {
-        try {
-            llama_sampler_accept.HANDLE.invokeExact(smpl, token);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_sampler_accept.ADDRESS, smpl, Carrier.of(token));
     }
 
     private static final class llama_sampler_apply {
@@ -4879,8 +3871,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_sampler_apply"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_sampler_apply");
     }
 
     /**
@@ -4889,21 +3880,14 @@ public final class llama_h {
      * }
      */
     public static void llama_sampler_apply(MemorySegment smpl, MemorySegment cur_p) {
-        try {
-            llama_sampler_apply.HANDLE.invokeExact(smpl, cur_p);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_sampler_apply.ADDRESS, smpl, cur_p);
     }
 
     private static final class llama_sampler_reset {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_sampler_reset"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_sampler_reset");
     }
 
     /**
@@ -4912,13 +3896,7 @@ public final class llama_h {
      * }
      */
     public static void llama_sampler_reset(MemorySegment smpl) {
-        try {
-            llama_sampler_reset.HANDLE.invokeExact(smpl);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_sampler_reset.ADDRESS, smpl);
     }
 
     private static final class llama_sampler_clone {
@@ -4926,8 +3904,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_sampler_clone"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_sampler_clone");
     }
 
     /**
@@ -4936,13 +3913,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_sampler_clone(MemorySegment smpl) {
-        try {
-            return (MemorySegment) llama_sampler_clone.HANDLE.invokeExact(smpl);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_sampler_clone.ADDRESS, smpl));
     }
 
     private static final class llama_sampler_copy {
@@ -4950,8 +3921,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_sampler_copy"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_sampler_copy");
     }
 
     /**
@@ -4960,21 +3930,14 @@ public final class llama_h {
      * }
      */
     public static void llama_sampler_copy(MemorySegment src, MemorySegment dst) {
-        try {
-            llama_sampler_copy.HANDLE.invokeExact(src, dst);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_sampler_copy.ADDRESS, src, dst);
     }
 
     private static final class llama_sampler_free {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_sampler_free"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_sampler_free");
     }
 
     /**
@@ -4983,13 +3946,7 @@ public final class llama_h {
      * }
      */
     public static void llama_sampler_free(MemorySegment smpl) {
-        try {
-            llama_sampler_free.HANDLE.invokeExact(smpl);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_sampler_free.ADDRESS, smpl);
     }
 
     private static final class llama_sampler_chain_init {
@@ -5021,8 +3978,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_sampler_chain_add"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_sampler_chain_add");
     }
 
     /**
@@ -5031,13 +3987,7 @@ public final class llama_h {
      * }
      */
     public static void llama_sampler_chain_add(MemorySegment chain, MemorySegment smpl) {
-        try {
-            llama_sampler_chain_add.HANDLE.invokeExact(chain, smpl);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_sampler_chain_add.ADDRESS, chain, smpl);
     }
 
     private static final class llama_sampler_chain_get {
@@ -5046,8 +3996,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_sampler_chain_get"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_sampler_chain_get");
     }
 
     /**
@@ -5056,13 +4005,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_sampler_chain_get(MemorySegment chain, int i) {
-        try {
-            return (MemorySegment) llama_sampler_chain_get.HANDLE.invokeExact(chain, i);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_sampler_chain_get.ADDRESS, chain, Carrier.of(i)));
     }
 
     private static final class llama_sampler_chain_n {
@@ -5070,8 +4013,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_sampler_chain_n"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_sampler_chain_n");
     }
 
     /**
@@ -5080,13 +4022,7 @@ public final class llama_h {
      * }
      */
     public static int llama_sampler_chain_n(MemorySegment chain) {
-        try {
-            return (int) llama_sampler_chain_n.HANDLE.invokeExact(chain);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_sampler_chain_n.ADDRESS, chain);
     }
 
     private static final class llama_sampler_chain_remove {
@@ -5095,8 +4031,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_sampler_chain_remove"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_sampler_chain_remove");
     }
 
     /**
@@ -5105,20 +4040,13 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_sampler_chain_remove(MemorySegment chain, int i) {
-        try {
-            return (MemorySegment) llama_sampler_chain_remove.HANDLE.invokeExact(chain, i);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_sampler_chain_remove.ADDRESS, chain, Carrier.of(i)));
     }
 
     private static final class llama_sampler_init_greedy {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_POINTER    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_sampler_init_greedy"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_sampler_init_greedy");
     }
 
     /**
@@ -5127,13 +4055,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_sampler_init_greedy() {
-        try {
-            return (MemorySegment) llama_sampler_init_greedy.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_sampler_init_greedy.ADDRESS));
     }
 
     private static final class llama_sampler_init_dist {
@@ -5141,8 +4063,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_sampler_init_dist"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_sampler_init_dist");
     }
 
     /**
@@ -5151,13 +4072,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_sampler_init_dist(int seed) {
-        try {
-            return (MemorySegment) llama_sampler_init_dist.HANDLE.invokeExact(seed);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_sampler_init_dist.ADDRESS, Carrier.of(seed)));
     }
 
     private static final class llama_sampler_init_top_k {
@@ -5165,8 +4080,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_sampler_init_top_k"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_sampler_init_top_k");
     }
 
     /**
@@ -5175,13 +4089,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_sampler_init_top_k(int k) {
-        try {
-            return (MemorySegment) llama_sampler_init_top_k.HANDLE.invokeExact(k);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_sampler_init_top_k.ADDRESS, Carrier.of(k)));
     }
 
     private static final class llama_sampler_init_top_p {
@@ -5421,8 +4329,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_sampler_init_grammar"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_sampler_init_grammar");
     }
 
     /**
@@ -5431,13 +4338,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_sampler_init_grammar(MemorySegment vocab, MemorySegment grammar_str, MemorySegment grammar_root) {
-        try {
-            return (MemorySegment) llama_sampler_init_grammar.HANDLE.invokeExact(vocab, grammar_str, grammar_root);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_sampler_init_grammar.ADDRESS, vocab, grammar_str, grammar_root));
     }
 
     private static final class llama_sampler_init_grammar_lazy_patterns {
@@ -5451,8 +4352,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_sampler_init_grammar_lazy_patterns"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_sampler_init_grammar_lazy_patterns");
     }
 
     /**
@@ -5461,13 +4361,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_sampler_init_grammar_lazy_patterns(MemorySegment vocab, MemorySegment grammar_str, MemorySegment grammar_root, MemorySegment trigger_patterns, long num_trigger_patterns, MemorySegment trigger_tokens, long num_trigger_tokens) {
-        try {
-            return (MemorySegment) llama_sampler_init_grammar_lazy_patterns.HANDLE.invokeExact(vocab, grammar_str, grammar_root, trigger_patterns, num_trigger_patterns, trigger_tokens, num_trigger_tokens);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_sampler_init_grammar_lazy_patterns.ADDRESS, vocab, grammar_str, grammar_root, trigger_patterns, Carrier.of(num_trigger_patterns), trigger_tokens, Carrier.of(num_trigger_tokens)));
     }
 
     private static final class llama_sampler_init_penalties {
@@ -5561,8 +4455,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_sampler_init_logit_bias"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_sampler_init_logit_bias");
     }
 
     /**
@@ -5571,13 +4464,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_sampler_init_logit_bias(int n_vocab, int n_logit_bias, MemorySegment logit_bias) {
-        try {
-            return (MemorySegment) llama_sampler_init_logit_bias.HANDLE.invokeExact(n_vocab, n_logit_bias, logit_bias);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_sampler_init_logit_bias.ADDRESS, Carrier.of(n_vocab), Carrier.of(n_logit_bias), logit_bias));
     }
 
     private static final class llama_sampler_init_infill {
@@ -5585,8 +4472,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_sampler_init_infill"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_sampler_init_infill");
     }
 
     /**
@@ -5595,13 +4481,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_sampler_init_infill(MemorySegment vocab) {
-        try {
-            return (MemorySegment) llama_sampler_init_infill.HANDLE.invokeExact(vocab);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_sampler_init_infill.ADDRESS, vocab));
     }
 
     private static final class llama_sampler_get_seed {
@@ -5609,8 +4489,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_sampler_get_seed"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_sampler_get_seed");
     }
 
     /**
@@ -5619,13 +4498,7 @@ public final class llama_h {
      * }
      */
     public static int llama_sampler_get_seed(MemorySegment smpl) {
-        try {
-            return (int) llama_sampler_get_seed.HANDLE.invokeExact(smpl);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_sampler_get_seed.ADDRESS, smpl);
     }
 
     private static final class llama_sampler_sample {
@@ -5635,8 +4508,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_sampler_sample"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_sampler_sample");
     }
 
     /**
@@ -5645,13 +4517,7 @@ public final class llama_h {
      * }
      */
     public static int llama_sampler_sample(MemorySegment smpl, MemorySegment ctx, int idx) {
-        try {
-            return (int) llama_sampler_sample.HANDLE.invokeExact(smpl, ctx, idx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_sampler_sample.ADDRESS, smpl, ctx, Carrier.of(idx));
     }
 
     private static final class llama_split_path {
@@ -5663,8 +4529,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_split_path"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_split_path");
     }
 
     /**
@@ -5673,13 +4538,7 @@ public final class llama_h {
      * }
      */
     public static int llama_split_path(MemorySegment split_path, long maxlen, MemorySegment path_prefix, int split_no, int split_count) {
-        try {
-            return (int) llama_split_path.HANDLE.invokeExact(split_path, maxlen, path_prefix, split_no, split_count);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_split_path.ADDRESS, split_path, Carrier.of(maxlen), path_prefix, Carrier.of(split_no), Carrier.of(split_count));
     }
 
     private static final class llama_split_prefix {
@@ -5691,8 +4550,7 @@ public final class llama_h {
             CTypes.C_INT,
             CTypes.C_INT
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_split_prefix"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_split_prefix");
     }
 
     /**
@@ -5701,20 +4559,13 @@ public final class llama_h {
      * }
      */
     public static int llama_split_prefix(MemorySegment split_prefix, long maxlen, MemorySegment split_path, int split_no, int split_count) {
-        try {
-            return (int) llama_split_prefix.HANDLE.invokeExact(split_prefix, maxlen, split_path, split_no, split_count);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(llama_split_prefix.ADDRESS, split_prefix, Carrier.of(maxlen), split_path, Carrier.of(split_no), Carrier.of(split_count));
     }
 
     private static final class llama_print_system_info {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_POINTER    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_print_system_info"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_print_system_info");
     }
 
     /**
@@ -5723,13 +4574,7 @@ public final class llama_h {
      * }
      */
     public static MemorySegment llama_print_system_info() {
-        try {
-            return (MemorySegment) llama_print_system_info.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(llama_print_system_info.ADDRESS));
     }
 
     private static final class llama_log_get {
@@ -5737,8 +4582,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_log_get"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_log_get");
     }
 
     /**
@@ -5747,13 +4591,7 @@ public final class llama_h {
      * }
      */
     public static void llama_log_get(MemorySegment log_callback, MemorySegment user_data) {
-        try {
-            llama_log_get.HANDLE.invokeExact(log_callback, user_data);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_log_get.ADDRESS, log_callback, user_data);
     }
 
     private static final class llama_log_set {
@@ -5761,8 +4599,7 @@ public final class llama_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_log_set"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_log_set");
     }
 
     /**
@@ -5771,13 +4608,7 @@ public final class llama_h {
      * }
      */
     public static void llama_log_set(MemorySegment log_callback, MemorySegment user_data) {
-        try {
-            llama_log_set.HANDLE.invokeExact(log_callback, user_data);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_log_set.ADDRESS, log_callback, user_data);
     }
 
     private static final class llama_perf_context {
@@ -5808,8 +4639,7 @@ public final class llama_h {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_perf_context_print"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_perf_context_print");
     }
 
     /**
@@ -5818,21 +4648,14 @@ public final class llama_h {
      * }
      */
     public static void llama_perf_context_print(MemorySegment ctx) {
-        try {
-            llama_perf_context_print.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_perf_context_print.ADDRESS, ctx);
     }
 
     private static final class llama_perf_context_reset {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_perf_context_reset"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_perf_context_reset");
     }
 
     /**
@@ -5841,13 +4664,7 @@ public final class llama_h {
      * }
      */
     public static void llama_perf_context_reset(MemorySegment ctx) {
-        try {
-            llama_perf_context_reset.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_perf_context_reset.ADDRESS, ctx);
     }
 
     private static final class llama_perf_sampler {
@@ -5878,8 +4695,7 @@ public final class llama_h {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_perf_sampler_print"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_perf_sampler_print");
     }
 
     /**
@@ -5888,21 +4704,14 @@ public final class llama_h {
      * }
      */
     public static void llama_perf_sampler_print(MemorySegment chain) {
-        try {
-            llama_perf_sampler_print.HANDLE.invokeExact(chain);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_perf_sampler_print.ADDRESS, chain);
     }
 
     private static final class llama_perf_sampler_reset {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("llama_perf_sampler_reset"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("llama_perf_sampler_reset");
     }
 
     /**
@@ -5911,12 +4720,6 @@ public final class llama_h {
      * }
      */
     public static void llama_perf_sampler_reset(MemorySegment chain) {
-        try {
-            llama_perf_sampler_reset.HANDLE.invokeExact(chain);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(llama_perf_sampler_reset.ADDRESS, chain);
     }
 }

@@ -79,8 +79,7 @@ public final class mtmd_h {
     private static final class mtmd_default_marker {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_POINTER    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_default_marker"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_default_marker");
     }
 
     /**
@@ -89,13 +88,7 @@ public final class mtmd_h {
      * }
      */
     public static MemorySegment mtmd_default_marker() {
-        try {
-            return (MemorySegment) mtmd_default_marker.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(mtmd_default_marker.ADDRESS));
     }
 
     private static final class mtmd_context_params_default {
@@ -150,8 +143,7 @@ public final class mtmd_h {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_free"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_free");
     }
 
     /**
@@ -160,13 +152,7 @@ public final class mtmd_h {
      * }
      */
     public static void mtmd_free(MemorySegment ctx) {
-        try {
-            mtmd_free.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(mtmd_free.ADDRESS, ctx);
     }
 
     private static final class mtmd_decode_use_non_causal {
@@ -175,8 +161,7 @@ public final class mtmd_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_decode_use_non_causal"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_decode_use_non_causal");
     }
 
     /**
@@ -185,13 +170,7 @@ public final class mtmd_h {
      * }
      */
     public static boolean mtmd_decode_use_non_causal(MemorySegment ctx, MemorySegment chunk) {
-        try {
-            return (boolean) mtmd_decode_use_non_causal.HANDLE.invokeExact(ctx, chunk);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(mtmd_decode_use_non_causal.ADDRESS, ctx, chunk) != 0;
     }
 
     private static final class mtmd_decode_use_mrope {
@@ -199,8 +178,7 @@ public final class mtmd_h {
             CTypes.C_BOOL,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_decode_use_mrope"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_decode_use_mrope");
     }
 
     /**
@@ -209,13 +187,7 @@ public final class mtmd_h {
      * }
      */
     public static boolean mtmd_decode_use_mrope(MemorySegment ctx) {
-        try {
-            return (boolean) mtmd_decode_use_mrope.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(mtmd_decode_use_mrope.ADDRESS, ctx) != 0;
     }
 
     private static final class mtmd_support_vision {
@@ -223,8 +195,7 @@ public final class mtmd_h {
             CTypes.C_BOOL,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_support_vision"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_support_vision");
     }
 
     /**
@@ -233,13 +204,7 @@ public final class mtmd_h {
      * }
      */
     public static boolean mtmd_support_vision(MemorySegment ctx) {
-        try {
-            return (boolean) mtmd_support_vision.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(mtmd_support_vision.ADDRESS, ctx) != 0;
     }
 
     private static final class mtmd_support_audio {
@@ -247,8 +212,7 @@ public final class mtmd_h {
             CTypes.C_BOOL,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_support_audio"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_support_audio");
     }
 
     /**
@@ -257,13 +221,7 @@ public final class mtmd_h {
      * }
      */
     public static boolean mtmd_support_audio(MemorySegment ctx) {
-        try {
-            return (boolean) mtmd_support_audio.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(mtmd_support_audio.ADDRESS, ctx) != 0;
     }
 
     private static final class mtmd_get_audio_sample_rate {
@@ -271,8 +229,7 @@ public final class mtmd_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_get_audio_sample_rate"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_get_audio_sample_rate");
     }
 
     /**
@@ -281,13 +238,7 @@ public final class mtmd_h {
      * }
      */
     public static int mtmd_get_audio_sample_rate(MemorySegment ctx) {
-        try {
-            return (int) mtmd_get_audio_sample_rate.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(mtmd_get_audio_sample_rate.ADDRESS, ctx);
     }
 
     private static final class mtmd_get_marker {
@@ -295,8 +246,7 @@ public final class mtmd_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_get_marker"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_get_marker");
     }
 
     /**
@@ -305,13 +255,7 @@ public final class mtmd_h {
      * }
      */
     public static MemorySegment mtmd_get_marker(MemorySegment ctx) {
-        try {
-            return (MemorySegment) mtmd_get_marker.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(mtmd_get_marker.ADDRESS, ctx));
     }
 
     private static final class mtmd_bitmap_init {
@@ -321,8 +265,7 @@ public final class mtmd_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_bitmap_init"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_bitmap_init");
     }
 
     /**
@@ -331,13 +274,7 @@ public final class mtmd_h {
      * }
      */
     public static MemorySegment mtmd_bitmap_init(int nx, int ny, MemorySegment data) {
-        try {
-            return (MemorySegment) mtmd_bitmap_init.HANDLE.invokeExact(nx, ny, data);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(mtmd_bitmap_init.ADDRESS, Carrier.of(nx), Carrier.of(ny), data));
     }
 
     private static final class mtmd_bitmap_init_from_audio {
@@ -346,8 +283,7 @@ public final class mtmd_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_bitmap_init_from_audio"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_bitmap_init_from_audio");
     }
 
     /**
@@ -356,13 +292,7 @@ public final class mtmd_h {
      * }
      */
     public static MemorySegment mtmd_bitmap_init_from_audio(long n_samples, MemorySegment data) {
-        try {
-            return (MemorySegment) mtmd_bitmap_init_from_audio.HANDLE.invokeExact(n_samples, data);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(mtmd_bitmap_init_from_audio.ADDRESS, Carrier.of(n_samples), data));
     }
 
     private static final class mtmd_bitmap_get_nx {
@@ -370,8 +300,7 @@ public final class mtmd_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_bitmap_get_nx"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_bitmap_get_nx");
     }
 
     /**
@@ -380,13 +309,7 @@ public final class mtmd_h {
      * }
      */
     public static int mtmd_bitmap_get_nx(MemorySegment bitmap) {
-        try {
-            return (int) mtmd_bitmap_get_nx.HANDLE.invokeExact(bitmap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(mtmd_bitmap_get_nx.ADDRESS, bitmap);
     }
 
     private static final class mtmd_bitmap_get_ny {
@@ -394,8 +317,7 @@ public final class mtmd_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_bitmap_get_ny"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_bitmap_get_ny");
     }
 
     /**
@@ -404,13 +326,7 @@ public final class mtmd_h {
      * }
      */
     public static int mtmd_bitmap_get_ny(MemorySegment bitmap) {
-        try {
-            return (int) mtmd_bitmap_get_ny.HANDLE.invokeExact(bitmap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(mtmd_bitmap_get_ny.ADDRESS, bitmap);
     }
 
     private static final class mtmd_bitmap_get_data {
@@ -418,8 +334,7 @@ public final class mtmd_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_bitmap_get_data"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_bitmap_get_data");
     }
 
     /**
@@ -428,13 +343,7 @@ public final class mtmd_h {
      * }
      */
     public static MemorySegment mtmd_bitmap_get_data(MemorySegment bitmap) {
-        try {
-            return (MemorySegment) mtmd_bitmap_get_data.HANDLE.invokeExact(bitmap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(mtmd_bitmap_get_data.ADDRESS, bitmap));
     }
 
     private static final class mtmd_bitmap_get_n_bytes {
@@ -442,8 +351,7 @@ public final class mtmd_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_bitmap_get_n_bytes"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_bitmap_get_n_bytes");
     }
 
     /**
@@ -452,13 +360,7 @@ public final class mtmd_h {
      * }
      */
     public static long mtmd_bitmap_get_n_bytes(MemorySegment bitmap) {
-        try {
-            return (long) mtmd_bitmap_get_n_bytes.HANDLE.invokeExact(bitmap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(mtmd_bitmap_get_n_bytes.ADDRESS, bitmap);
     }
 
     private static final class mtmd_bitmap_is_audio {
@@ -466,8 +368,7 @@ public final class mtmd_h {
             CTypes.C_BOOL,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_bitmap_is_audio"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_bitmap_is_audio");
     }
 
     /**
@@ -476,21 +377,14 @@ public final class mtmd_h {
      * }
      */
     public static boolean mtmd_bitmap_is_audio(MemorySegment bitmap) {
-        try {
-            return (boolean) mtmd_bitmap_is_audio.HANDLE.invokeExact(bitmap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (byte) Carrier.call(mtmd_bitmap_is_audio.ADDRESS, bitmap) != 0;
     }
 
     private static final class mtmd_bitmap_free {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_bitmap_free"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_bitmap_free");
     }
 
     /**
@@ -499,13 +393,7 @@ public final class mtmd_h {
      * }
      */
     public static void mtmd_bitmap_free(MemorySegment bitmap) {
-        try {
-            mtmd_bitmap_free.HANDLE.invokeExact(bitmap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(mtmd_bitmap_free.ADDRESS, bitmap);
     }
 
     private static final class mtmd_bitmap_get_id {
@@ -513,8 +401,7 @@ public final class mtmd_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_bitmap_get_id"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_bitmap_get_id");
     }
 
     /**
@@ -523,13 +410,7 @@ public final class mtmd_h {
      * }
      */
     public static MemorySegment mtmd_bitmap_get_id(MemorySegment bitmap) {
-        try {
-            return (MemorySegment) mtmd_bitmap_get_id.HANDLE.invokeExact(bitmap);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(mtmd_bitmap_get_id.ADDRESS, bitmap));
     }
 
     private static final class mtmd_bitmap_set_id {
@@ -537,8 +418,7 @@ public final class mtmd_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_bitmap_set_id"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_bitmap_set_id");
     }
 
     /**
@@ -547,13 +427,7 @@ public final class mtmd_h {
      * }
      */
     public static void mtmd_bitmap_set_id(MemorySegment bitmap, MemorySegment id) {
-        try {
-            mtmd_bitmap_set_id.HANDLE.invokeExact(bitmap, id);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(mtmd_bitmap_set_id.ADDRESS, bitmap, id);
     }
 
     private static final class mtmd_bitmap_set_mergeable {
@@ -561,8 +435,7 @@ public final class mtmd_h {
             CTypes.C_POINTER,
             CTypes.C_BOOL
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_bitmap_set_mergeable"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_bitmap_set_mergeable");
     }
 
     /**
@@ -571,13 +444,7 @@ public final class mtmd_h {
      * }
      */
     public static void mtmd_bitmap_set_mergeable(MemorySegment bitmap, boolean mergeable) {
-        try {
-            mtmd_bitmap_set_mergeable.HANDLE.invokeExact(bitmap, mergeable);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(mtmd_bitmap_set_mergeable.ADDRESS, bitmap, Carrier.of(mergeable ? 1 : 0));
     }
 
     private static final class mtmd_bitmap_init_lazy {
@@ -588,8 +455,7 @@ public final class mtmd_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_bitmap_init_lazy"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_bitmap_init_lazy");
     }
 
     /**
@@ -598,20 +464,13 @@ public final class mtmd_h {
      * }
      */
     public static MemorySegment mtmd_bitmap_init_lazy(MemorySegment ctx, MemorySegment id, MemorySegment user_data, MemorySegment callback) {
-        try {
-            return (MemorySegment) mtmd_bitmap_init_lazy.HANDLE.invokeExact(ctx, id, user_data, callback);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(mtmd_bitmap_init_lazy.ADDRESS, ctx, id, user_data, callback));
     }
 
     private static final class mtmd_input_chunks_init {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_POINTER    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_input_chunks_init"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_input_chunks_init");
     }
 
     /**
@@ -620,13 +479,7 @@ public final class mtmd_h {
      * }
      */
     public static MemorySegment mtmd_input_chunks_init() {
-        try {
-            return (MemorySegment) mtmd_input_chunks_init.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(mtmd_input_chunks_init.ADDRESS));
     }
 
     private static final class mtmd_input_chunks_size {
@@ -634,8 +487,7 @@ public final class mtmd_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_input_chunks_size"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_input_chunks_size");
     }
 
     /**
@@ -644,13 +496,7 @@ public final class mtmd_h {
      * }
      */
     public static long mtmd_input_chunks_size(MemorySegment chunks) {
-        try {
-            return (long) mtmd_input_chunks_size.HANDLE.invokeExact(chunks);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(mtmd_input_chunks_size.ADDRESS, chunks);
     }
 
     private static final class mtmd_input_chunks_get {
@@ -659,8 +505,7 @@ public final class mtmd_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_input_chunks_get"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_input_chunks_get");
     }
 
     /**
@@ -669,21 +514,14 @@ public final class mtmd_h {
      * }
      */
     public static MemorySegment mtmd_input_chunks_get(MemorySegment chunks, long idx) {
-        try {
-            return (MemorySegment) mtmd_input_chunks_get.HANDLE.invokeExact(chunks, idx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(mtmd_input_chunks_get.ADDRESS, chunks, Carrier.of(idx)));
     }
 
     private static final class mtmd_input_chunks_free {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_input_chunks_free"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_input_chunks_free");
     }
 
     /**
@@ -692,13 +530,7 @@ public final class mtmd_h {
      * }
      */
     public static void mtmd_input_chunks_free(MemorySegment chunks) {
-        try {
-            mtmd_input_chunks_free.HANDLE.invokeExact(chunks);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(mtmd_input_chunks_free.ADDRESS, chunks);
     }
 
     private static final class mtmd_input_chunk_get_type {
@@ -706,8 +538,7 @@ public final class mtmd_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_input_chunk_get_type"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_input_chunk_get_type");
     }
 
     /**
@@ -716,13 +547,7 @@ public final class mtmd_h {
      * }
      */
     public static int mtmd_input_chunk_get_type(MemorySegment chunk) {
-        try {
-            return (int) mtmd_input_chunk_get_type.HANDLE.invokeExact(chunk);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(mtmd_input_chunk_get_type.ADDRESS, chunk);
     }
 
     private static final class mtmd_input_chunk_get_tokens_text {
@@ -731,8 +556,7 @@ public final class mtmd_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_input_chunk_get_tokens_text"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_input_chunk_get_tokens_text");
     }
 
     /**
@@ -741,13 +565,7 @@ public final class mtmd_h {
      * }
      */
     public static MemorySegment mtmd_input_chunk_get_tokens_text(MemorySegment chunk, MemorySegment n_tokens_output) {
-        try {
-            return (MemorySegment) mtmd_input_chunk_get_tokens_text.HANDLE.invokeExact(chunk, n_tokens_output);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(mtmd_input_chunk_get_tokens_text.ADDRESS, chunk, n_tokens_output));
     }
 
     private static final class mtmd_input_chunk_get_tokens_image {
@@ -755,8 +573,7 @@ public final class mtmd_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_input_chunk_get_tokens_image"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_input_chunk_get_tokens_image");
     }
 
     /**
@@ -765,13 +582,7 @@ public final class mtmd_h {
      * }
      */
     public static MemorySegment mtmd_input_chunk_get_tokens_image(MemorySegment chunk) {
-        try {
-            return (MemorySegment) mtmd_input_chunk_get_tokens_image.HANDLE.invokeExact(chunk);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(mtmd_input_chunk_get_tokens_image.ADDRESS, chunk));
     }
 
     private static final class mtmd_input_chunk_get_n_tokens {
@@ -779,8 +590,7 @@ public final class mtmd_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_input_chunk_get_n_tokens"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_input_chunk_get_n_tokens");
     }
 
     /**
@@ -789,13 +599,7 @@ public final class mtmd_h {
      * }
      */
     public static long mtmd_input_chunk_get_n_tokens(MemorySegment chunk) {
-        try {
-            return (long) mtmd_input_chunk_get_n_tokens.HANDLE.invokeExact(chunk);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(mtmd_input_chunk_get_n_tokens.ADDRESS, chunk);
     }
 
     private static final class mtmd_input_chunk_get_id {
@@ -803,8 +607,7 @@ public final class mtmd_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_input_chunk_get_id"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_input_chunk_get_id");
     }
 
     /**
@@ -813,13 +616,7 @@ public final class mtmd_h {
      * }
      */
     public static MemorySegment mtmd_input_chunk_get_id(MemorySegment chunk) {
-        try {
-            return (MemorySegment) mtmd_input_chunk_get_id.HANDLE.invokeExact(chunk);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(mtmd_input_chunk_get_id.ADDRESS, chunk));
     }
 
     private static final class mtmd_input_chunk_get_n_pos {
@@ -827,8 +624,7 @@ public final class mtmd_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_input_chunk_get_n_pos"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_input_chunk_get_n_pos");
     }
 
     /**
@@ -837,13 +633,7 @@ public final class mtmd_h {
      * }
      */
     public static int mtmd_input_chunk_get_n_pos(MemorySegment chunk) {
-        try {
-            return (int) mtmd_input_chunk_get_n_pos.HANDLE.invokeExact(chunk);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(mtmd_input_chunk_get_n_pos.ADDRESS, chunk);
     }
 
     private static final class mtmd_input_chunk_copy {
@@ -851,8 +641,7 @@ public final class mtmd_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_input_chunk_copy"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_input_chunk_copy");
     }
 
     /**
@@ -861,21 +650,14 @@ public final class mtmd_h {
      * }
      */
     public static MemorySegment mtmd_input_chunk_copy(MemorySegment chunk) {
-        try {
-            return (MemorySegment) mtmd_input_chunk_copy.HANDLE.invokeExact(chunk);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(mtmd_input_chunk_copy.ADDRESS, chunk));
     }
 
     private static final class mtmd_input_chunk_free {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_input_chunk_free"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_input_chunk_free");
     }
 
     /**
@@ -884,13 +666,7 @@ public final class mtmd_h {
      * }
      */
     public static void mtmd_input_chunk_free(MemorySegment chunk) {
-        try {
-            mtmd_input_chunk_free.HANDLE.invokeExact(chunk);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(mtmd_input_chunk_free.ADDRESS, chunk);
     }
 
     private static final class mtmd_input_chunk_get_placeholder {
@@ -898,8 +674,7 @@ public final class mtmd_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_input_chunk_get_placeholder"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_input_chunk_get_placeholder");
     }
 
     /**
@@ -908,13 +683,7 @@ public final class mtmd_h {
      * }
      */
     public static MemorySegment mtmd_input_chunk_get_placeholder(MemorySegment chunk) {
-        try {
-            return (MemorySegment) mtmd_input_chunk_get_placeholder.HANDLE.invokeExact(chunk);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(mtmd_input_chunk_get_placeholder.ADDRESS, chunk));
     }
 
     private static final class mtmd_input_chunk_save {
@@ -925,8 +694,7 @@ public final class mtmd_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_input_chunk_save"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_input_chunk_save");
     }
 
     /**
@@ -935,13 +703,7 @@ public final class mtmd_h {
      * }
      */
     public static int mtmd_input_chunk_save(MemorySegment chunk, MemorySegment out_buf, long out_len, MemorySegment expected_out_len) {
-        try {
-            return (int) mtmd_input_chunk_save.HANDLE.invokeExact(chunk, out_buf, out_len, expected_out_len);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(mtmd_input_chunk_save.ADDRESS, chunk, out_buf, Carrier.of(out_len), expected_out_len);
     }
 
     private static final class mtmd_input_chunk_load {
@@ -950,8 +712,7 @@ public final class mtmd_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_input_chunk_load"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_input_chunk_load");
     }
 
     /**
@@ -960,13 +721,7 @@ public final class mtmd_h {
      * }
      */
     public static MemorySegment mtmd_input_chunk_load(MemorySegment buf, long len) {
-        try {
-            return (MemorySegment) mtmd_input_chunk_load.HANDLE.invokeExact(buf, len);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(mtmd_input_chunk_load.ADDRESS, buf, Carrier.of(len)));
     }
 
     private static final class mtmd_image_tokens_get_n_tokens {
@@ -974,8 +729,7 @@ public final class mtmd_h {
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_image_tokens_get_n_tokens"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_image_tokens_get_n_tokens");
     }
 
     /**
@@ -984,13 +738,7 @@ public final class mtmd_h {
      * }
      */
     public static long mtmd_image_tokens_get_n_tokens(MemorySegment image_tokens) {
-        try {
-            return (long) mtmd_image_tokens_get_n_tokens.HANDLE.invokeExact(image_tokens);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return Carrier.call(mtmd_image_tokens_get_n_tokens.ADDRESS, image_tokens);
     }
 
     private static final class mtmd_image_tokens_get_id {
@@ -998,8 +746,7 @@ public final class mtmd_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_image_tokens_get_id"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_image_tokens_get_id");
     }
 
     /**
@@ -1008,13 +755,7 @@ public final class mtmd_h {
      * }
      */
     public static MemorySegment mtmd_image_tokens_get_id(MemorySegment image_tokens) {
-        try {
-            return (MemorySegment) mtmd_image_tokens_get_id.HANDLE.invokeExact(image_tokens);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(mtmd_image_tokens_get_id.ADDRESS, image_tokens));
     }
 
     private static final class mtmd_image_tokens_get_n_pos {
@@ -1022,8 +763,7 @@ public final class mtmd_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_image_tokens_get_n_pos"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_image_tokens_get_n_pos");
     }
 
     /**
@@ -1032,13 +772,7 @@ public final class mtmd_h {
      * }
      */
     public static int mtmd_image_tokens_get_n_pos(MemorySegment image_tokens) {
-        try {
-            return (int) mtmd_image_tokens_get_n_pos.HANDLE.invokeExact(image_tokens);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(mtmd_image_tokens_get_n_pos.ADDRESS, image_tokens);
     }
 
     private static final class mtmd_image_tokens_get_decoder_pos {
@@ -1076,8 +810,7 @@ public final class mtmd_h {
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_tokenize"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_tokenize");
     }
 
     /**
@@ -1086,13 +819,7 @@ public final class mtmd_h {
      * }
      */
     public static int mtmd_tokenize(MemorySegment ctx, MemorySegment output, MemorySegment text, MemorySegment bitmaps, long n_bitmaps) {
-        try {
-            return (int) mtmd_tokenize.HANDLE.invokeExact(ctx, output, text, bitmaps, n_bitmaps);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(mtmd_tokenize.ADDRESS, ctx, output, text, bitmaps, Carrier.of(n_bitmaps));
     }
 
     private static final class mtmd_tokenize_from_parts {
@@ -1104,8 +831,7 @@ public final class mtmd_h {
             CTypes.C_LONG_LONG,
             CTypes.C_BOOL
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_tokenize_from_parts"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_tokenize_from_parts");
     }
 
     /**
@@ -1114,13 +840,7 @@ public final class mtmd_h {
      * }
      */
     public static int mtmd_tokenize_from_parts(MemorySegment ctx, MemorySegment output, MemorySegment parts, long n_parts, boolean add_special) {
-        try {
-            return (int) mtmd_tokenize_from_parts.HANDLE.invokeExact(ctx, output, parts, n_parts, add_special);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(mtmd_tokenize_from_parts.ADDRESS, ctx, output, parts, Carrier.of(n_parts), Carrier.of(add_special ? 1 : 0));
     }
 
     private static final class mtmd_encode_chunk {
@@ -1129,8 +849,7 @@ public final class mtmd_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_encode_chunk"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_encode_chunk");
     }
 
     /**
@@ -1139,13 +858,7 @@ public final class mtmd_h {
      * }
      */
     public static int mtmd_encode_chunk(MemorySegment ctx, MemorySegment chunk) {
-        try {
-            return (int) mtmd_encode_chunk.HANDLE.invokeExact(ctx, chunk);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(mtmd_encode_chunk.ADDRESS, ctx, chunk);
     }
 
     private static final class mtmd_get_output_embd {
@@ -1153,8 +866,7 @@ public final class mtmd_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_get_output_embd"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_get_output_embd");
     }
 
     /**
@@ -1163,13 +875,7 @@ public final class mtmd_h {
      * }
      */
     public static MemorySegment mtmd_get_output_embd(MemorySegment ctx) {
-        try {
-            return (MemorySegment) mtmd_get_output_embd.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(mtmd_get_output_embd.ADDRESS, ctx));
     }
 
     private static final class mtmd_batch_init {
@@ -1177,8 +883,7 @@ public final class mtmd_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_batch_init"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_batch_init");
     }
 
     /**
@@ -1187,21 +892,14 @@ public final class mtmd_h {
      * }
      */
     public static MemorySegment mtmd_batch_init(MemorySegment ctx) {
-        try {
-            return (MemorySegment) mtmd_batch_init.HANDLE.invokeExact(ctx);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(mtmd_batch_init.ADDRESS, ctx));
     }
 
     private static final class mtmd_batch_free {
         static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_batch_free"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_batch_free");
     }
 
     /**
@@ -1210,13 +908,7 @@ public final class mtmd_h {
      * }
      */
     public static void mtmd_batch_free(MemorySegment batch) {
-        try {
-            mtmd_batch_free.HANDLE.invokeExact(batch);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(mtmd_batch_free.ADDRESS, batch);
     }
 
     private static final class mtmd_batch_add_chunk {
@@ -1225,8 +917,7 @@ public final class mtmd_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_batch_add_chunk"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_batch_add_chunk");
     }
 
     /**
@@ -1235,13 +926,7 @@ public final class mtmd_h {
      * }
      */
     public static int mtmd_batch_add_chunk(MemorySegment batch, MemorySegment chunk) {
-        try {
-            return (int) mtmd_batch_add_chunk.HANDLE.invokeExact(batch, chunk);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(mtmd_batch_add_chunk.ADDRESS, batch, chunk);
     }
 
     private static final class mtmd_batch_encode {
@@ -1249,8 +934,7 @@ public final class mtmd_h {
             CTypes.C_INT,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_batch_encode"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_batch_encode");
     }
 
     /**
@@ -1259,13 +943,7 @@ public final class mtmd_h {
      * }
      */
     public static int mtmd_batch_encode(MemorySegment batch) {
-        try {
-            return (int) mtmd_batch_encode.HANDLE.invokeExact(batch);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(mtmd_batch_encode.ADDRESS, batch);
     }
 
     private static final class mtmd_batch_get_output_embd {
@@ -1274,8 +952,7 @@ public final class mtmd_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_batch_get_output_embd"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_batch_get_output_embd");
     }
 
     /**
@@ -1284,13 +961,7 @@ public final class mtmd_h {
      * }
      */
     public static MemorySegment mtmd_batch_get_output_embd(MemorySegment batch, MemorySegment chunk) {
-        try {
-            return (MemorySegment) mtmd_batch_get_output_embd.HANDLE.invokeExact(batch, chunk);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(mtmd_batch_get_output_embd.ADDRESS, batch, chunk));
     }
 
     private static final class mtmd_log_set {
@@ -1298,8 +969,7 @@ public final class mtmd_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_log_set"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_log_set");
     }
 
     /**
@@ -1308,13 +978,7 @@ public final class mtmd_h {
      * }
      */
     public static void mtmd_log_set(MemorySegment log_callback, MemorySegment user_data) {
-        try {
-            mtmd_log_set.HANDLE.invokeExact(log_callback, user_data);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        Carrier.call(mtmd_log_set.ADDRESS, log_callback, user_data);
     }
 
     private static final class mtmd_get_cap_from_file {
@@ -1396,8 +1060,7 @@ public final class mtmd_h {
             CTypes.C_POINTER,
             CTypes.C_POINTER
         );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_gen_audio_process"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_gen_audio_process");
     }
 
     /**
@@ -1406,20 +1069,13 @@ public final class mtmd_h {
      * }
      */
     public static int mtmd_gen_audio_process(MemorySegment ctx, MemorySegment inp, MemorySegment out) {
-        try {
-            return (int) mtmd_gen_audio_process.HANDLE.invokeExact(ctx, inp, out);
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return (int) Carrier.call(mtmd_gen_audio_process.ADDRESS, ctx, inp, out);
     }
 
     private static final class mtmd_test_create_input_chunks {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_POINTER    );
-        static final MethodHandle HANDLE =
-            Linker.nativeLinker().downcallHandle(NativeSymbols.find("mtmd_test_create_input_chunks"), DESC);
+        static final MemorySegment ADDRESS = NativeSymbols.find("mtmd_test_create_input_chunks");
     }
 
     /**
@@ -1428,12 +1084,6 @@ public final class mtmd_h {
      * }
      */
     public static MemorySegment mtmd_test_create_input_chunks() {
-        try {
-            return (MemorySegment) mtmd_test_create_input_chunks.HANDLE.invokeExact();
-        } catch (Error | RuntimeException ex) {
-            throw ex;
-        } catch (Throwable ex) {
-            throw new AssertionError(ex);
-        }
+        return MemorySegment.ofAddress(Carrier.call(mtmd_test_create_input_chunks.ADDRESS));
     }
 }
