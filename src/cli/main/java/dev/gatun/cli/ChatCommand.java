@@ -138,7 +138,7 @@ final class ChatCommand extends Command {
         new AtomicReference<>(quiet ? null : new ProgressBar(io, "reading"));
     GenerationOptions options =
         answer
-            .options(sampling.sampler(false), cancellation)
+            .options(sampling.sampler(model.isBuiltin()), cancellation)
             .withPrefillProgress(
                 (done, total) -> {
                   ProgressBar shown = bar.get();

@@ -89,7 +89,7 @@ final class RunCommand extends Command {
   private int answer(Io io, RunOutput output, Cancellation cancellation) {
     GenerationOptions options =
         answer
-            .options(sampling.sampler(prompt.isQuestion()), cancellation)
+            .options(sampling.sampler(prompt.isQuestion() || model.isBuiltin()), cancellation)
             .withPrefillProgress(output::progress);
     String text = prompt.text(io);
     if (model.isBuiltin() && !quiet) {

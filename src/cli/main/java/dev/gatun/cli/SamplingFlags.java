@@ -33,7 +33,7 @@ final class SamplingFlags {
     table
         .group("Sampling:")
         .value("-s,--seed", "N", "Seed; -1 draws one (-1).", this::seed)
-        .value("--temp,--temperature", "N", "Temperature; 0 is greedy (0.8).", this::temperature)
+        .value("--temp,--temperature", "N", "Temperature; 0 is greedy (0.8; 0 for --ask and the built-in model).", this::temperature)
         .value(
             "--top-k",
             "N",
