@@ -3,6 +3,7 @@ package dev.gatun.gguf;
 import java.util.Arrays;
 import java.util.OptionalLong;
 import java.util.Set;
+import java.util.stream.IntStream;
 
 /** Refuses sizes and switches of a model on which llama.cpp would end the process. */
 final class HyperparameterCheck {
@@ -37,6 +38,23 @@ final class HyperparameterCheck {
           "hy_v4", "jamba", "kimi-k3", "kimi-linear", "lfm2", "lfm2moe", "mamba", "mamba2",
           "mimo2", "minicpm3", "mistral4", "phimoe", "plamo2", "plamo3", "plm", "rwkv6",
           "rwkv6qwen2", "rwkv7", "step35", "t5", "t5encoder", "wavtokenizer-dec");
+
+  /** Architectures that must have a sliding-window layer. */
+  private static final Set<String> SLIDING =
+      Set.of(
+          "cohere2", "cohere2moe", "dots3note", "exaone-moe", "gemma-embedding", "gemma2",
+          "gemma3n", "gemma4", "gemma4-assistant", "gpt-oss", "granite_swa", "maple", "mimo2",
+          "muse-glimmer", "spark2_5", "step35");
+
+  /** Architectures that must have one when their file states a window. */
+  private static final Set<String> SLIDING_WITH_WINDOW =
+      Set.of(
+          "afmoe", "exaone4", "gemma3", "laguna", "lfm2", "lfm2moe", "llama4", "mellum",
+          "modern-bert", "olmo2", "plamo3", "smallthinker");
+
+  /** Architectures whose layer 0 has full attention when the pattern is a period. */
+  private static final Set<String> FULL_FIRST =
+      Set.of("cohere2moe", "laguna", "modern-bert", "smallthinker");
 
   /** Architectures that can do without attention heads. */
   private static final Set<String> HEADLESS =
@@ -105,6 +123,7 @@ final class HyperparameterCheck {
     check.layers();
     check.experts();
     check.heads();
+    check.slidingWindow();
     check.rope();
     check.recurrence();
     check.switches();
@@ -248,6 +267,31 @@ final class HyperparameterCheck {
     long width = file.uint32(file.key("embedding_length")).orElse(0);
     long full = file.uint32(file.key(suffix)).orElse(width / heads[0]);
     return window.isEmpty() ? full : file.uint32(file.key(suffix + window)).orElse(full);
+  }
+
+  private void slidingWindow() {
+    String windowKey = file.key("attention.sliding_window");
+    String patternKey = file.key("attention.sliding_window_pattern");
+    boolean windowed = file.uint32(windowKey).orElse(0) > 0;
+    if (SLIDING.contains(file.architecture())) {
+      file.range(windowKey, 1, MAX_WINDOW);
+    } else if (!windowed || !SLIDING_WITH_WINDOW.contains(file.architecture())) {
+      return;
+    }
+    boolean fullFirst = FULL_FIRST.contains(file.architecture());
+    boolean any =
+        switch (file.file().metadata().get(patternKey)) {
+          case GgufValue.Whole period when period.type() == GgufType.UINT32 ->
+              period.value() == 0 || (period.value() > 1 && (!fullFirst || layers > 1));
+          case GgufArray array when array.elementType().isInteger() ->
+              IntStream.range(0, Math.min(layers, array.size())).anyMatch(i -> array.whole(i) != 0);
+          case GgufArray array when array.elementType() == GgufType.BOOL ->
+              IntStream.range(0, Math.min(layers, array.size())).anyMatch(array::bool);
+          case null, default -> !fullFirst || layers > 1;
+        };
+    if (!any) {
+      throw file.fault(patternKey, "must make at least one layer a sliding-window layer");
+    }
   }
 
   private void rope() {
