@@ -106,15 +106,21 @@ final class Backends {
   private void loadCpu(List<String> variants, Arena arena) {
     String best = "";
     int bestScore = 0;
-    List<String> reasons = new ArrayList<>();
+    List<BackendStatus> failed = new ArrayList<>();
+    List<String> usable = new ArrayList<>();
     for (String file : variants) {
-      int score = variants.size() == 1 ? 1 : score(file, arena, reasons);
+      // The only one is tried without a question: ggml asks for the score, too.
+      int score = variants.size() == 1 ? 1 : score(file, arena, failed);
+      if (score >= 0) {
+        usable.add(file);
+      }
       if (score > bestScore) {
         best = file;
         bestScore = score;
       }
     }
-    for (String file : variants) {
+    statuses.addAll(failed);
+    for (String file : usable) {
       if (file.equals(best)) {
         Path path = folder.path().resolve(file);
         String failure = tryLoad(path, arena);
@@ -128,26 +134,36 @@ final class Backends {
       }
     }
     if (best.isEmpty()) {
-      throw new NativeLoadError(
-          "no CPU back end in %s runs on this machine (%s)%s; build the natives on this machine (cmake -P native/build.cmake)"
-              .formatted(
-                  folder.path(),
-                  variants.isEmpty() ? "there is none" : String.join(", ", variants),
-                  reasons.isEmpty() ? "" : ": " + String.join("; ", reasons)));
+      throw noCpu(variants, failed);
     }
   }
 
-  private int score(String file, Arena arena, List<String> reasons) {
+  private NativeLoadError noCpu(List<String> variants, List<BackendStatus> failed) {
+    var reasons = new StringBuilder();
+    for (BackendStatus status : failed) {
+      reasons.append("; ").append(status.name()).append(": ").append(status.detail());
+    }
+    return new NativeLoadError(
+        "no CPU back end in %s runs on this machine (%s)%s; build the natives on this machine (cmake -P native/build.cmake)"
+            .formatted(
+                folder.path(),
+                variants.isEmpty() ? "there is none" : String.join(", ", variants),
+                reasons));
+  }
+
+  /** Returns how well a variant suits this machine, 0 if it does not; negative after a failure. */
+  private int score(String file, Arena arena, List<BackendStatus> failed) {
     MemorySegment out = arena.allocate(ValueLayout.JAVA_INT);
     MemorySegment error = arena.allocate(MESSAGE_BYTES);
+    Path path = folder.path().resolve(file);
     int status =
         gatun_shim_h.gatun_backend_score(
-            arena.allocateFrom(folder.path().resolve(file).toString()), out, error, MESSAGE_BYTES);
+            arena.allocateFrom(path.toString()), out, error, MESSAGE_BYTES);
     if (status != gatun_shim_h.GATUN_OK) {
-      reasons.add(error.getString(0));
-      return 0;
+      failed.add(result(nameOf(file), path, reason(error)));
+      return -1;
     }
-    return out.get(ValueLayout.JAVA_INT, 0);
+    return Math.max(0, out.get(ValueLayout.JAVA_INT, 0));
   }
 
   /** Returns why the module does not load; "" when it does. */
@@ -160,8 +176,12 @@ final class Backends {
     if (status == gatun_shim_h.GATUN_OK) {
       return "";
     }
+    return reason(error);
+  }
+
+  private static String reason(MemorySegment error) {
     String message = error.getString(0).strip();
-    return message.isEmpty() ? "ggml_backend_load failed without a reason" : message;
+    return message.isEmpty() ? "ggml gives no reason" : message;
   }
 
   private static BackendStatus result(String name, Path path, String failure) {

@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HexFormat;
 import java.util.List;
 
@@ -24,6 +25,8 @@ import java.util.List;
 record NativeFolder(Path path, List<NativeIndex> indexes, List<String> files) {
   static final String PROPERTY = "gatun.native.dir";
   static final String VARIABLE = "GATUN_NATIVE_DIR";
+
+  private static final String CORE = "core" + NativeIndex.SUFFIX;
 
   NativeFolder {
     indexes = List.copyOf(indexes);
@@ -43,15 +46,26 @@ record NativeFolder(Path path, List<NativeIndex> indexes, List<String> files) {
   static NativeFolder open(Path given, PlatformName platform) {
     Path path = given.toAbsolutePath().normalize();
     var indexes = new ArrayList<NativeIndex>();
+    var indexNames = new ArrayList<String>();
     var files = new ArrayList<String>();
     try (var listing = Files.newDirectoryStream(path)) {
       for (Path file : listing) {
         String name = file.getFileName().toString();
         if (name.endsWith(NativeIndex.SUFFIX)) {
-          indexes.add(NativeIndex.parse(file.toString(), Files.readString(file)));
+          indexNames.add(name);
         } else if (!platform.libraryOf(name).isEmpty()) {
           files.add(name);
         }
+      }
+      // A folder lists its files in any order, and the order of loading is the order of the devices.
+      Collections.sort(indexNames);
+      Collections.sort(files);
+      if (indexNames.remove(CORE)) {
+        indexNames.addFirst(CORE);
+      }
+      for (String name : indexNames) {
+        Path index = path.resolve(name);
+        indexes.add(NativeIndex.parse(index.toString(), Files.readString(index)));
       }
     } catch (NoSuchFileException | NotDirectoryException e) {
       throw new NativeLoadError(

@@ -15,7 +15,6 @@ import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 
@@ -36,6 +35,11 @@ final class NativeJars {
   private NativeJars() {}
 
   private record Component(URL index, NativeIndex content, String text) {
+    String indexName() {
+      String name = index.toString();
+      return name.substring(name.lastIndexOf('/') + 1);
+    }
+
     URL file(String name) throws IOException {
       String base = index.toString();
       return java.net.URI.create(base.substring(0, base.lastIndexOf('/') + 1) + name).toURL();
@@ -95,11 +99,8 @@ final class NativeJars {
 
   private static NativeFolder unpack(PlatformName platform, Path root, List<Component> components)
       throws IOException {
-    var texts = new TreeMap<String, Component>();
     MessageDigest key = NativeFolder.sha256();
     for (Component component : components) {
-      String name = component.index().toString();
-      texts.put(name.substring(name.lastIndexOf('/') + 1), component);
       key.update(NativeFolder.bytes(component.text()));
     }
     String name = platform + "-" + NativeFolder.hex(key.digest()).substring(0, 16);
@@ -116,11 +117,11 @@ final class NativeJars {
         deleteLeftovers(root, name);
         Path temporary = root.resolve(name + ".tmp-" + ProcessHandle.current().pid());
         Files.createDirectories(temporary);
-        for (var e : texts.entrySet()) {
-          for (NativeIndex.Entry entry : e.getValue().content().entries()) {
-            copy(e.getValue(), entry, temporary);
+        for (Component component : components) {
+          for (NativeIndex.Entry entry : component.content().entries()) {
+            copy(component, entry, temporary);
           }
-          Files.writeString(temporary.resolve(e.getKey()), e.getValue().text());
+          Files.writeString(temporary.resolve(component.indexName()), component.text());
         }
         if (Files.exists(target)) {
           // Somebody removed or cut files of a finished folder. Replace it as a whole.
@@ -158,14 +159,21 @@ final class NativeJars {
       return false;
     }
     for (Component component : components) {
+      long indexBytes = NativeFolder.bytes(component.text()).length;
+      if (!hasSize(target.resolve(component.indexName()), indexBytes)) {
+        return false;
+      }
       for (NativeIndex.Entry entry : component.content().entries()) {
-        Path file = target.resolve(entry.file());
-        if (!Files.isRegularFile(file) || Files.size(file) != entry.bytes()) {
+        if (!hasSize(target.resolve(entry.file()), entry.bytes())) {
           return false;
         }
       }
     }
     return true;
+  }
+
+  private static boolean hasSize(Path file, long bytes) throws IOException {
+    return Files.isRegularFile(file) && Files.size(file) == bytes;
   }
 
   private static void copy(Component component, NativeIndex.Entry entry, Path folder)

@@ -44,7 +44,7 @@ class AbiProbeTest {
     offsets.put("pos", 32L);
     var wrong =
         new Struct(
-            batch.name(), batch.type(), batch.bytes(), batch.alignment(), offsets, batch.kinds());
+            batch.name(), batch.type(), batch.bytes(), batch.alignment(), offsets, Map.of());
     assertReported(only(wrong), "offsetof llama_batch.pos: the bindings say 32, the headers 24");
   }
 
@@ -142,7 +142,11 @@ class AbiProbeTest {
     String header = Files.readString(llama.resolve("include/llama.h"));
     Path changed = Files.createDirectory(work.resolve("changed"));
     Files.writeString(changed.resolve("llama.h"), change.apply(header));
-    List<String> differences = new AbiProbe(work, llama, changed).differences(set);
+    Struct context = struct("llama_context_params");
+    var some =
+        new GeneratedSet(List.of(withoutKinds(context)), set.constants(), List.of(), Map.of());
+    assertEquals(List.of(), new AbiProbe(work, llama).differences(some));
+    List<String> differences = new AbiProbe(work, llama, changed).differences(some);
     assertTrue(
         differences.stream().anyMatch(d -> d.contains(expected)),
         () -> expected + " is not in " + differences);
@@ -161,6 +165,10 @@ class AbiProbeTest {
     for (int i = 0; i < expected.length; i++) {
       assertTrue(differences.get(i).contains(expected[i]), differences::toString);
     }
+  }
+
+  private static Struct withoutKinds(Struct s) {
+    return new Struct(s.name(), s.type(), s.bytes(), s.alignment(), s.offsets(), Map.of());
   }
 
   private static Struct struct(String name) {

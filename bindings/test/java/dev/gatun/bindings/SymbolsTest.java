@@ -37,6 +37,16 @@ class SymbolsTest {
   }
 
   @Test
+  void pin_namesTheListOfSymbols() throws Exception {
+    try (var in = NativeLibraries.class.getResourceAsStream("symbols.txt")) {
+      byte[] hash = java.security.MessageDigest.getInstance("SHA-256").digest(in.readAllBytes());
+      assertEquals(
+          dev.gatun.bindings.generated.Pin.SYMBOLS,
+          java.util.HexFormat.of().formatHex(hash).substring(0, 16));
+    }
+  }
+
+  @Test
   void missingSymbol_isNamed() {
     SymbolLookup all = name -> Optional.of(MemorySegment.ofAddress(1));
     assertEquals(List.of(), LibrarySet.missing(all, List.of("llama_decode", "llama_free")));

@@ -38,6 +38,11 @@ final class TestFiles {
     return folder;
   }
 
+  /** Skips the test where there is no Linux. */
+  static void linux(String why) {
+    assumeTrue(PlatformName.current().os().equals("linux"), why);
+  }
+
   /** Copies the built libraries into a folder that the test may spoil. */
   static Path copyOfNatives(Path target) throws IOException {
     Path source = natives();
