@@ -3,7 +3,6 @@ package dev.gatun.gguf;
 import java.util.Arrays;
 import java.util.OptionalLong;
 import java.util.Set;
-import java.util.stream.IntStream;
 
 /** Refuses sizes and switches of a model on which llama.cpp would end the process. */
 final class HyperparameterCheck {
@@ -55,6 +54,12 @@ final class HyperparameterCheck {
   /** Architectures whose layer 0 has full attention when the pattern is a period. */
   private static final Set<String> FULL_FIRST =
       Set.of("cohere2moe", "laguna", "modern-bert", "smallthinker");
+
+  /** Architectures without rotation, whose files need not say how much is rotated. */
+  private static final Set<String> UNROTATED =
+      Set.of(
+          "bert", "bloom", "gpt2", "granitehybrid", "jais", "jamba", "jina-bert-v2", "mpt",
+          "nemotron_h", "nemotron_h_moe", "refact", "starcoder", "t5", "t5encoder");
 
   /** Architectures that can do without attention heads. */
   private static final Set<String> HEADLESS =
@@ -156,7 +161,12 @@ final class HyperparameterCheck {
     file.range(countKey, 0, MAX_EXPERTS);
     long count = file.uint32(countKey).orElse(0);
     long[] used = perLayer("expert_used_count", new long[layers]);
-    long mostUsed = Arrays.stream(used).max().orElse(0);
+    long mostUsed = 0;
+    long leastUsed = Long.MAX_VALUE;
+    for (long inLayer : used) {
+      mostUsed = Math.max(mostUsed, inLayer);
+      leastUsed = Math.min(leastUsed, inLayer);
+    }
     long groups = file.uint32(groupsKey).orElse(0);
     if (mostUsed > count) {
       throw file.fault(usedKey, "must be at most " + countKey + ", which is " + count);
@@ -166,7 +176,7 @@ final class HyperparameterCheck {
       return;
     }
     boolean everywhere = !SOME_LAYERS_WITHOUT_EXPERTS.contains(file.architecture());
-    if (mostUsed == 0 || (everywhere && Arrays.stream(used).min().orElse(0) == 0)) {
+    if (mostUsed == 0 || (everywhere && leastUsed == 0)) {
       throw file.fault(usedKey, "must be at least 1, for there are " + count + " experts");
     }
     if (groups >= count) {
@@ -231,6 +241,9 @@ final class HyperparameterCheck {
     long rotated =
         stated.orElse(file.uint32(file.key("rope.dimension_count")).orElse(key));
     if (!HEADLESS.contains(file.architecture())) {
+      if (rotated == 0 && key > 0 && !UNROTATED.contains(file.architecture())) {
+        throw file.fault(rotatedKey, "must be at least 2");
+      }
       if (rotated > key && key > 0) {
         throw file.fault(rotatedKey, "must be at most the " + key + " elements of a head");
       }
@@ -254,8 +267,33 @@ final class HyperparameterCheck {
     if ((key == 0) != (value == 0)) {
       throw file.fault(key == 0 ? keyKey : valueKey, "must be given together with its pair");
     }
-    if (key != 0 && key <= rotated) {
+    if (key == 0) {
+      return;
+    }
+    if (key <= rotated) {
       throw file.fault(keyKey, "must be more than the " + rotated + " rotated elements");
+    }
+    // All heads share one compressed key, which is the compressed value and the rotated part.
+    for (long count : kvHeads) {
+      if (count > 1) {
+        throw file.fault(file.key("attention.head_count_kv"), "must be 1 with compressed keys");
+      }
+    }
+    String rankKey = file.key("attention.kv_lora_rank");
+    long rank = file.uint32(rankKey).orElse(0);
+    if (rank != 0 && window.isEmpty()) {
+      long cachedKey = headSize("attention.key_length", "");
+      long cachedValue = headSize("attention.value_length", "");
+      if (cachedKey != rank + rotated || cachedValue != rank) {
+        throw file.fault(
+            rankKey,
+            "must be the value's length of "
+                + cachedValue
+                + " and with "
+                + rotated
+                + " rotated elements the key's of "
+                + cachedKey);
+      }
     }
   }
 
@@ -279,16 +317,18 @@ final class HyperparameterCheck {
       return;
     }
     boolean fullFirst = FULL_FIRST.contains(file.architecture());
-    boolean any =
-        switch (file.file().metadata().get(patternKey)) {
-          case GgufValue.Whole period when period.type() == GgufType.UINT32 ->
-              period.value() == 0 || (period.value() > 1 && (!fullFirst || layers > 1));
-          case GgufArray array when array.elementType().isInteger() ->
-              IntStream.range(0, Math.min(layers, array.size())).anyMatch(i -> array.whole(i) != 0);
-          case GgufArray array when array.elementType() == GgufType.BOOL ->
-              IntStream.range(0, Math.min(layers, array.size())).anyMatch(array::bool);
-          case null, default -> !fullFirst || layers > 1;
-        };
+    boolean any = !fullFirst || layers > 1;
+    GgufValue pattern = file.file().metadata().get(patternKey);
+    if (pattern instanceof GgufValue.Whole period && period.type() == GgufType.UINT32) {
+      any = period.value() == 0 || (period.value() > 1 && any);
+    } else if (pattern instanceof GgufArray array) {
+      any = false;
+      for (int i = 0; i < Math.min(layers, array.size()); i++) {
+        any |=
+            (array.elementType() == GgufType.BOOL && array.bool(i))
+                || (array.elementType().isInteger() && array.whole(i) != 0);
+      }
+    }
     if (!any) {
       throw file.fault(patternKey, "must make at least one layer a sliding-window layer");
     }
@@ -350,12 +390,16 @@ final class HyperparameterCheck {
     file.range(innerKey, 1, 1 << 24);
     file.range(file.key("ssm.state_size"), 1, 1 << 16);
     file.range(file.key("shortconv.l_cache"), 2, 1 << 16);
+    long width = file.uint32(file.key("embedding_length")).orElse(0);
+    String headKey = file.key("wkv.head_size");
+    if (width % file.uint32(headKey).orElse(1) != 0) {
+      throw file.fault(headKey, "must divide the embedding length of " + width);
+    }
     if (inner == 0) {
       return;
     }
     boolean doubled =
         file.architecture().equals("jamba") || file.architecture().equals("granitehybrid");
-    long width = file.uint32(file.key("embedding_length")).orElse(0);
     if (doubled && inner != 2 * width) {
       throw file.fault(innerKey, "must be twice the embedding length of " + width);
     }
@@ -386,25 +430,25 @@ final class HyperparameterCheck {
 
   /** Returns a value for each layer as native code reads it, or {@code otherwise}. */
   private long[] perLayer(String suffix, long[] otherwise) {
+    // No pattern switch here: its first use costs a cold start some milliseconds.
+    GgufValue stated = file.file().metadata().get(file.key(suffix));
     long[] values = new long[layers];
-    switch (file.file().metadata().get(file.key(suffix))) {
-      case GgufValue.Whole whole when whole.type() == GgufType.UINT32 ->
-          Arrays.fill(values, whole.value());
-      case GgufArray array when array.size() == layers && array.elementType() == GgufType.BOOL -> {
-        for (int i = 0; i < layers; i++) {
-          values[i] = array.bool(i) ? 1 : 0;
-        }
-      }
-      case GgufArray array
-          when array.size() == layers
-              && (array.elementType() == GgufType.UINT32
-                  || array.elementType() == GgufType.INT32) -> {
-        for (int i = 0; i < layers; i++) {
-          values[i] = array.whole(i) & 0xFFFF_FFFFL;
-        }
-      }
-      case null, default -> {
-        return otherwise;
+    if (stated instanceof GgufValue.Whole whole && whole.type() == GgufType.UINT32) {
+      Arrays.fill(values, whole.value());
+      return values;
+    }
+    if (!(stated instanceof GgufArray array) || array.size() != layers) {
+      return otherwise;
+    }
+    GgufType type = array.elementType();
+    if (type != GgufType.BOOL && type != GgufType.UINT32 && type != GgufType.INT32) {
+      return otherwise;
+    }
+    for (int i = 0; i < layers; i++) {
+      if (type == GgufType.BOOL) {
+        values[i] = array.bool(i) ? 1 : 0;
+      } else {
+        values[i] = array.whole(i) & 0xFFFF_FFFFL;
       }
     }
     return values;
