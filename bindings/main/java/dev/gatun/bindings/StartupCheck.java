@@ -26,9 +26,13 @@ final class StartupCheck {
    * @throws NativeLoadError naming what differs
    */
   static void run(LibrarySet libraries, NativeFolder folder) {
-    List<String> missing = libraries.missing(LibrarySet.neededSymbols());
-    if (!missing.isEmpty()) {
-      throw unfit(folder, "they do not export " + String.join(", ", missing));
+    StartupNote note = StartupNote.of(folder);
+    if (!note.exists()) {
+      List<String> missing = libraries.missing(LibrarySet.neededSymbols());
+      if (!missing.isEmpty()) {
+        throw unfit(folder, "they do not export " + String.join(", ", missing));
+      }
+      note.write();
     }
     int abi = gatun_shim_h.gatun_shim_abi();
     if (abi != gatun_shim_h.GATUN_SHIM_ABI) {

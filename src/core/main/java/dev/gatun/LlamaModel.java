@@ -83,11 +83,10 @@ public final class LlamaModel implements AutoCloseable {
             || options.cancellation() != Cancellation.never();
     ModelParameters parameters =
         new ModelParameters(
-            switch (options.gpuLayers()) {
-              case GpuLayers.All _ -> -1;
-              case GpuLayers.None _ -> 0;
-              case GpuLayers.Count count -> count.layers();
-            },
+            // Not a pattern switch: its first use costs a cold start milliseconds.
+            options.gpuLayers() instanceof GpuLayers.Count count
+                ? count.layers()
+                : options.gpuLayers() instanceof GpuLayers.None ? 0 : -1,
             options.loadMode().nativeValue(),
             options.vocabularyOnly() || file.model().isVocabularyOnly(),
             options.checkTensors(),

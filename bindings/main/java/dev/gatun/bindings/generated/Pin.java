@@ -11,4 +11,7 @@ public final class Pin {
 
     /** Git tree id. */
     public static final String TREE = "fd570ef54b10ec5fecb739e7e04c8ce44a6f415a";
+
+    /** The beginning of the SHA-256 of symbols.txt. */
+    public static final String SYMBOLS = "a93141492ed7fdcd";
 }

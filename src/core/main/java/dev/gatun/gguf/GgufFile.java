@@ -175,11 +175,14 @@ public final class GgufFile {
    * @throws GgufFormatException if the value is no text
    */
   public Optional<String> string(String key) {
-    return switch (metadata.get(key)) {
-      case null -> Optional.empty();
-      case GgufValue.Text text -> Optional.of(text.value());
-      case GgufValue value -> throw wrongType(key, value, "a text");
-    };
+    GgufValue value = metadata.get(key);
+    if (value == null) {
+      return Optional.empty();
+    }
+    if (value instanceof GgufValue.Text text) {
+      return Optional.of(text.value());
+    }
+    throw wrongType(key, value, "a text");
   }
 
   /**
@@ -207,11 +210,14 @@ public final class GgufFile {
    * @throws GgufFormatException if the value is no whole number
    */
   public OptionalLong whole(String key) {
-    return switch (metadata.get(key)) {
-      case null -> OptionalLong.empty();
-      case GgufValue.Whole whole -> OptionalLong.of(whole.value());
-      case GgufValue value -> throw wrongType(key, value, "a whole number");
-    };
+    GgufValue value = metadata.get(key);
+    if (value == null) {
+      return OptionalLong.empty();
+    }
+    if (value instanceof GgufValue.Whole whole) {
+      return OptionalLong.of(whole.value());
+    }
+    throw wrongType(key, value, "a whole number");
   }
 
   /**
@@ -220,11 +226,14 @@ public final class GgufFile {
    * @throws GgufFormatException if the value is no floating-point number
    */
   public OptionalDouble real(String key) {
-    return switch (metadata.get(key)) {
-      case null -> OptionalDouble.empty();
-      case GgufValue.Real real -> OptionalDouble.of(real.value());
-      case GgufValue value -> throw wrongType(key, value, "a floating-point number");
-    };
+    GgufValue value = metadata.get(key);
+    if (value == null) {
+      return OptionalDouble.empty();
+    }
+    if (value instanceof GgufValue.Real real) {
+      return OptionalDouble.of(real.value());
+    }
+    throw wrongType(key, value, "a floating-point number");
   }
 
   /**
@@ -233,11 +242,14 @@ public final class GgufFile {
    * @throws GgufFormatException if the value is no truth value
    */
   public Optional<Boolean> bool(String key) {
-    return switch (metadata.get(key)) {
-      case null -> Optional.empty();
-      case GgufValue.Bool bool -> Optional.of(bool.value());
-      case GgufValue value -> throw wrongType(key, value, "a truth value");
-    };
+    GgufValue value = metadata.get(key);
+    if (value == null) {
+      return Optional.empty();
+    }
+    if (value instanceof GgufValue.Bool bool) {
+      return Optional.of(bool.value());
+    }
+    throw wrongType(key, value, "a truth value");
   }
 
   /**
@@ -246,11 +258,14 @@ public final class GgufFile {
    * @throws GgufFormatException if the value is no array
    */
   public Optional<GgufArray> array(String key) {
-    return switch (metadata.get(key)) {
-      case null -> Optional.empty();
-      case GgufArray array -> Optional.of(array);
-      case GgufValue value -> throw wrongType(key, value, "an array");
-    };
+    GgufValue value = metadata.get(key);
+    if (value == null) {
+      return Optional.empty();
+    }
+    if (value instanceof GgufArray array) {
+      return Optional.of(array);
+    }
+    throw wrongType(key, value, "an array");
   }
 
   /** Returns the metadata in the words of language models. */

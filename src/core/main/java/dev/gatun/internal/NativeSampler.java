@@ -28,11 +28,11 @@ import java.util.OptionalLong;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
- * A native chain of samplers with its state: random numbers, recent tokens, the position in a grammar. Belongs to one
- * generation.
+ * A native chain of samplers with its state: random numbers, recent tokens, the position in a
+ * grammar. Belongs to one generation.
  *
- * <p>Driven by the thread that is inside the context's guard. {@link #sample} allocates nothing in Java or in native
- * memory, besides what a {@link Custom} sampler or a grammar needs.
+ * <p>Driven by the thread that is inside the context's guard. {@link #sample} allocates nothing in
+ * Java or in native memory, besides what a {@link Custom} sampler or a grammar needs.
  */
 public final class NativeSampler implements AutoCloseable {
   private static final long NO_SEED = Sampler.RANDOM_SEED;
@@ -55,11 +55,11 @@ public final class NativeSampler implements AutoCloseable {
   /**
    * Builds the chain.
    *
-   * @throws IllegalArgumentException if no sampler at the end selects a token, one before it does, or a token id is not
-   *     in the vocabulary
+   * @throws IllegalArgumentException if no sampler at the end selects a token, one before it does,
+   *     or a token id is not in the vocabulary
    * @throws GrammarException if a grammar does not parse
-   * @throws dev.gatun.error.UnsupportedOperationForModelException if a sampler needs a token or a vocabulary that the
-   *     model has not
+   * @throws dev.gatun.error.UnsupportedOperationForModelException if a sampler needs a token or a
+   *     vocabulary that the model has not
    */
   public static NativeSampler create(NativeModel model, Sampler sampler) {
     return new NativeSampler(model, sampler);
@@ -73,8 +73,7 @@ public final class NativeSampler implements AutoCloseable {
     try {
       out = buffers.allocate(ValueLayout.JAVA_INT);
       error = new ErrorBuffer(buffers);
-      chain =
-          Segments.owned(gatun_sampler_chain_new(true), handles, llama_h::llama_sampler_free);
+      chain = Segments.owned(gatun_sampler_chain_new(true), handles, llama_h::llama_sampler_free);
       SamplerFactory factory = new SamplerFactory(model, vocabulary, error);
       gate = new GrammarGate(vocabulary.size(), error);
       factory.suppressed().ifPresent(this::add);
@@ -96,12 +95,13 @@ public final class NativeSampler implements AutoCloseable {
         } else if (!part.isNeutral()) {
           MemorySegment made = factory.create(part);
           add(made);
-          switch (part) {
-            case Penalties p -> remembering.add(new Remembering(made, p.lastN()));
-            case Dry d -> remembering.add(new Remembering(made, d.lastN()));
-            default -> {}
+          if (part instanceof Penalties p) {
+            remembering.add(new Remembering(made, p.lastN()));
+          } else if (part instanceof Dry d) {
+            remembering.add(new Remembering(made, d.lastN()));
           }
-          // Only what adds to logits may come before a grammar that is asked about the whole vocabulary last.
+          // Only what adds to logits may come before a grammar that is asked about the whole
+          // vocabulary last.
           leading &= part instanceof LogitBias;
         }
       }
@@ -126,8 +126,8 @@ public final class NativeSampler implements AutoCloseable {
     if (last == null || !last.selects()) {
       throw new IllegalArgumentException(
           (last == null ? "an empty chain" : name(last) + " at the end of the chain")
-              + " selects no token; end it with Sampler.dist(seed), greedy(), mirostat(..), mirostatV2(..),"
-              + " adaptiveP(..), or a custom sampler that selects");
+              + " selects no token; end it with Sampler.dist(seed), greedy(), mirostat(..),"
+              + " mirostatV2(..), adaptiveP(..), or a custom sampler that selects");
     }
     for (Sampler part : parts.subList(0, parts.size() - 1)) {
       if (part.selects() && !(part instanceof Custom)) {
@@ -256,7 +256,10 @@ public final class NativeSampler implements AutoCloseable {
     }
   }
 
-  /** Starts anew: forgets recent tokens, goes back to the beginning of grammars and of the random numbers. */
+  /**
+   * Starts anew: forgets recent tokens, goes back to the beginning of grammars and of the random
+   * numbers.
+   */
   public void reset() {
     enter();
     try {

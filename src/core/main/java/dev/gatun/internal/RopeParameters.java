@@ -39,6 +39,10 @@ public record RopeParameters(
    */
   public static RopeParameters of(
       RopeScaling scaling, int trainedContextTokens, double modelBetaFast, double modelBetaSlow) {
+    if (scaling instanceof RopeScaling.ModelDefault) {
+      // Before the pattern switch, whose first use costs a cold start milliseconds.
+      return plain(UNSPECIFIED, 0, 0);
+    }
     return switch (scaling) {
       case RopeScaling.ModelDefault _ -> plain(UNSPECIFIED, 0, 0);
       case RopeScaling.None _ -> plain(NONE, 0, 1);
