@@ -61,7 +61,7 @@ final class BenchCommand extends Command {
             "-v,--verbose",
             "Show the native side's log on standard error.",
             () -> {
-              CliLoggers.show(System.Logger.Level.DEBUG);
+              CliLoggers.show();
               debug();
             });
   }

@@ -58,7 +58,7 @@ final class ChatCommand extends Command {
             "-v,--verbose",
             "Show the native side's log on standard error.",
             () -> {
-              CliLoggers.show(System.Logger.Level.DEBUG);
+              CliLoggers.show();
               debug();
             });
     model.declare(table);

@@ -14,10 +14,14 @@ final class Cli {
    * @return the exit code
    */
   static int run(String[] args, Io io) {
+    CliLoggers.quiet();
     int code;
     if (args.length == 0) {
       io.err().print(Picocli.usage(null));
       code = ExitCode.USAGE;
+    } else if (args.length == 1 && args[0].equals("--version")) {
+      io.line(Version.line());
+      code = ExitCode.OK;
     } else {
       Command command = Commands.named(args[0]);
       code = command == null ? Picocli.topLevel(args, io) : run(command, args, io);

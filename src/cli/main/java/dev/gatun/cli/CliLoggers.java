@@ -5,18 +5,30 @@ import java.util.ResourceBundle;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Sends log lines, the native side's among them, to standard error. Quiet below {@code WARNING} unless a command asks
- * for more. Replaces {@code java.util.logging}, which takes longer to start than a small model takes to answer.
+ * Sends log lines, the native side's among them, to standard error, when a command is asked to; what goes wrong is said
+ * by an exception. Replaces {@code java.util.logging}, which takes longer to start than a small model takes to answer.
  */
 public final class CliLoggers extends System.LoggerFinder {
-  private static volatile System.Logger.Level threshold = System.Logger.Level.ERROR;
+  /** The lowest level that the library takes from the native side. */
+  private static final String NATIVE_LEVEL = "gatun.log";
+
+  private static volatile System.Logger.Level threshold = System.Logger.Level.OFF;
 
   /** For the service loader. */
   public CliLoggers() {}
 
-  /** Shows everything from a level on. */
-  static void show(System.Logger.Level level) {
-    threshold = level;
+  /** Shows everything that the native side tells its users, until {@link #quiet()}. */
+  static void show() {
+    threshold = System.Logger.Level.DEBUG;
+    System.setProperty(NATIVE_LEVEL, "info");
+  }
+
+  /** Shows nothing. The native side then keeps errors only, and no logger has to be looked for. */
+  static void quiet() {
+    threshold = System.Logger.Level.OFF;
+    if (System.getProperty(NATIVE_LEVEL) == null) {
+      System.setProperty(NATIVE_LEVEL, "error");
+    }
   }
 
   @Override

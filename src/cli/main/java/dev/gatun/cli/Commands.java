@@ -16,7 +16,8 @@ final class Commands {
           "doctor",
           "bench",
           "help",
-          "generate-completion");
+          "generate-completion",
+          "train-start");
 
   private Commands() {}
 
@@ -31,6 +32,7 @@ final class Commands {
       case "bench" -> new BenchCommand();
       case "help" -> new HelpCommand();
       case "generate-completion" -> new CompletionCommand();
+      case "train-start" -> new TrainCommand();
       default -> null;
     };
   }

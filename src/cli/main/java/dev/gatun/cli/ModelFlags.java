@@ -15,6 +15,9 @@ import org.jspecify.annotations.Nullable;
 
 /** The flags that say which model and where its weights go. */
 final class ModelFlags {
+  /** A smaller file is loaded before anybody could see a progress bar or press Ctrl-C; it is loaded without either. */
+  private static final long SLOW_BYTES = 64 << 20;
+
   private @Nullable Path file;
   private GpuLayers gpuLayers = GpuLayers.all();
   private LoadMode loadMode = LoadMode.AUTO;
@@ -90,8 +93,11 @@ final class ModelFlags {
         ModelOptions.defaults()
             .withGpuLayers(gpuLayers)
             .withLoadMode(loadMode)
-            .withCheckTensors(checkTensors)
-            .withCancellation(cancellation);
+            .withCheckTensors(checkTensors);
+    boolean slow = path.toFile().length() > SLOW_BYTES;
+    if (slow) {
+      options = options.withCancellation(cancellation);
+    }
     if (!devices.isEmpty()) {
       if (devices.equals(List.of("none"))) {
         options = options.withGpuLayers(GpuLayers.none());
@@ -99,7 +105,7 @@ final class ModelFlags {
         options = options.withDevices(named(runtime.devices(), devices));
       }
     }
-    if (quiet || !io.errTerminal()) {
+    if (quiet || !slow || !io.errTerminal()) {
       return LlamaModel.load(path, options);
     }
     try (ProgressBar bar = new ProgressBar(io, "loading " + path.getFileName())) {

@@ -66,7 +66,7 @@ final class RunCommand extends Command {
   }
 
   private void verbose() {
-    CliLoggers.show(System.Logger.Level.DEBUG);
+    CliLoggers.show();
     debug();
     stats = true;
   }
