@@ -14,8 +14,9 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A {@code llama_sampler} whose work is done in Java. What the Java side throws stays here, because an exception that
- * leaves an upcall ends the process; the caller asks for it after the native call.
+ * A {@code llama_sampler} whose work is done in Java. What the Java side throws stays here, because
+ * an exception that leaves an upcall ends the process; the caller asks for it after the native
+ * call.
  *
  * <p>Used by one thread at a time, the one that calls the native sampler.
  */
@@ -54,7 +55,8 @@ public final class SamplerCallbacks {
   }
 
   /**
-   * Makes the {@code llama_sampler}. It is freed by {@code llama_sampler_free}, also as a part of a chain.
+   * Makes the {@code llama_sampler}. It is freed by {@code llama_sampler_free}, also as a part of a
+   * chain.
    *
    * @param arena owns the upcalls; it must outlive the sampler
    */

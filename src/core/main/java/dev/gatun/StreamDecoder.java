@@ -5,12 +5,12 @@ import dev.gatun.internal.TokenPiece;
 import dev.gatun.internal.Utf8Assembler;
 
 /**
- * Turns tokens into text one by one. The bytes of a character that is spread over several tokens are held back until it
- * is complete, so every returned text is whole. All texts one after the other are exactly what decoding all bytes at
- * once gives.
+ * Turns tokens into text one by one. The bytes of a character that is spread over several tokens
+ * are held back until it is complete, so every returned text is whole. All texts one after the
+ * other are exactly what decoding all bytes at once gives.
  *
- * <p>The tokens continue a text: a leading space is kept. Made by {@link Tokenizer#newStreamDecoder(boolean)}; lives as
- * long as the model.
+ * <p>The tokens continue a text: a leading space is kept. Made by {@link
+ * Tokenizer#newStreamDecoder(boolean)}; lives as long as the model.
  */
 @ThreadConfined("one thread at a time; a second one would mix up the texts")
 public final class StreamDecoder {
@@ -24,8 +24,8 @@ public final class StreamDecoder {
   }
 
   /**
-   * Returns the text that is certain after one more token; empty while a character is incomplete. Allocates nothing
-   * when the token is whole text, once it was seen.
+   * Returns the text that is certain after one more token; empty while a character is incomplete.
+   * Allocates nothing when the token is whole text, once it was seen.
    *
    * @throws IndexOutOfBoundsException if {@code token} is not in the vocabulary
    */

@@ -11,19 +11,21 @@ import java.util.stream.IntStream;
 /**
  * A model's vocabulary: text to token ids and back. Lives as long as its model.
  *
- * <p><b>Round trip.</b> For vocabularies of bytes (SentencePiece with byte fallback, byte-level BPE) {@code
- * decodeBytes(encode(text))} is exactly the text's UTF-8. Many SentencePiece vocabularies put a space before a text, and
- * behind each special token in it; decoding takes exactly that space off again. Three things are lost because the
- * vocabulary cannot say them: a SentencePiece vocabulary reads U+2581 as a space; some special tokens swallow the white
- * space around them; WordPiece and Unigram vocabularies normalise the text.
+ * <p><b>Round trip.</b> For vocabularies of bytes (SentencePiece with byte fallback, byte-level
+ * BPE) {@code decodeBytes(encode(text))} is exactly the text's UTF-8. Many SentencePiece
+ * vocabularies put a space before a text, and behind each special token in it; decoding takes
+ * exactly that space off again. Three things are lost because the vocabulary cannot say them: a
+ * SentencePiece vocabulary reads U+2581 as a space; some special tokens swallow the white space
+ * around them; WordPiece and Unigram vocabularies normalise the text.
  *
  * <p><b>Invalid text.</b> A lone surrogate in a {@link String} is read as {@code ?}, as {@link
- * String#getBytes(java.nio.charset.Charset)} does; bytes that are not UTF-8 are shown as U+FFFD, as {@link
- * String#String(byte[], java.nio.charset.Charset)} does.
+ * String#getBytes(java.nio.charset.Charset)} does; bytes that are not UTF-8 are shown as U+FFFD, as
+ * {@link String#String(byte[], java.nio.charset.Charset)} does.
  *
- * <p>Every method throws {@link dev.gatun.error.AlreadyClosedException} when the model is closed and the answer is not
- * known yet, and {@link UnsupportedOperationForModelException} for a model without a vocabulary. A token id that is not
- * below {@link #size()} throws {@link IndexOutOfBoundsException}.
+ * <p>Every method throws {@link dev.gatun.error.AlreadyClosedException} when the model is closed
+ * and the answer is not known yet, and {@link UnsupportedOperationForModelException} for a model
+ * without a vocabulary. A token id that is not below {@link #size()} throws {@link
+ * IndexOutOfBoundsException}.
  */
 @ThreadSafe
 public final class Tokenizer {
@@ -38,8 +40,8 @@ public final class Tokenizer {
   }
 
   /**
-   * Returns the ids of a text as it stands: nothing is added, and the name of a control token is ordinary text. The way
-   * for text that users give.
+   * Returns the ids of a text as it stands: nothing is added, and the name of a control token is
+   * ordinary text. The way for text that users give.
    *
    * @throws IllegalArgumentException if the text has more than 2<sup>30</sup> bytes of UTF-8
    */
@@ -53,9 +55,11 @@ public final class Tokenizer {
    * @apiNote Calls {@code llama_tokenize}.
    * @param text the text
    * @param addSpecial whether beginning and end tokens are added, where the vocabulary says so
-   * @param parseSpecial whether the name of a control token, such as {@code <|end|>}, becomes that token
+   * @param parseSpecial whether the name of a control token, such as {@code <|end|>}, becomes that
+   *     token
    * @throws IllegalArgumentException if the text has more than 2<sup>30</sup> bytes of UTF-8
-   * @throws UnsupportedOperationForModelException if the vocabulary says to add a token that it does not have
+   * @throws UnsupportedOperationForModelException if the vocabulary says to add a token that it
+   *     does not have
    */
   public int[] encode(String text, boolean addSpecial, boolean parseSpecial) {
     return vocabulary.encode(text, addSpecial, parseSpecial);
@@ -173,12 +177,18 @@ public final class Tokenizer {
     return vocabulary.isControl(token);
   }
 
-  /** Tells whether {@link #encode(String, boolean, boolean)} with special tokens begins with {@link #bos()}. */
+  /**
+   * Tells whether {@link #encode(String, boolean, boolean)} with special tokens begins with {@link
+   * #bos()}.
+   */
   public boolean addsBos() {
     return vocabulary.addsBos();
   }
 
-  /** Tells whether {@link #encode(String, boolean, boolean)} with special tokens ends with {@link #eos()}. */
+  /**
+   * Tells whether {@link #encode(String, boolean, boolean)} with special tokens ends with {@link
+   * #eos()}.
+   */
   public boolean addsEos() {
     return vocabulary.addsEos();
   }

@@ -62,7 +62,12 @@ class ChatTemplateTest {
   @Test
   void anyTextSurvivesTheWayThroughJson() {
     for (String text :
-        List.of("\"quotes\" \\ \n\t\r", "é 漢 😀 \u2028", "{{ 7 * 7 }} {% endfor %}", "</s>\u0001", "")) {
+        List.of(
+            "\"quotes\" \\ \n\t\r",
+            "é 漢 😀 \u2028",
+            "{{ 7 * 7 }} {% endfor %}",
+            "</s>\u0001",
+            "")) {
       assertEquals(
           "<|user|>\n" + text + "<|end|>\n",
           model.chatTemplate().render(List.of(ChatMessage.user(text)), false));
@@ -127,16 +132,16 @@ class ChatTemplateTest {
     // These are below the limits: whatever the parser thinks of them, the process lives.
     for (String nested :
         List.of(
-            "{{ " + "not ".repeat(60_000) + "true }}",
-            "{{ " + "-".repeat(200_000) + "1 }}",
-            "{% if true %}".repeat(9_000) + "{% endif %}".repeat(9_000),
+            "{{ " + "not ".repeat(15_000) + "true }}",
+            "{{ " + "-".repeat(50_000) + "1 }}",
+            "{% if true %}".repeat(5_000) + "{% endif %}".repeat(5_000),
             "{% if true %}" + "{% elif true %}".repeat(15_000) + "{% endif %}",
-            "{{ 1" + " + 1".repeat(60_000) + " }}",
-            "{{ a" + ".b".repeat(100_000) + " }}",
-            "{{ 1" + " | string".repeat(20_000) + " }}",
+            "{{ 1" + " + 1".repeat(10_000) + " }}",
+            "{{ a" + ".b".repeat(10_000) + " }}",
+            "{{ 1" + " | string".repeat(10_000) + " }}",
             "{{ 1" + " if true else 1".repeat(15_000) + " }}",
-            "{{ 1" + " ~ 1".repeat(60_000) + " }}",
-            "{{ true" + " and true".repeat(25_000) + " }}")) {
+            "{{ 1" + " ~ 1".repeat(10_000) + " }}",
+            "{{ true" + " and true".repeat(10_000) + " }}")) {
       try {
         model.chatTemplate(nested).render(CHAT, true);
       } catch (ChatTemplateException e) {
@@ -148,7 +153,9 @@ class ChatTemplateTest {
   @ParameterizedTest
   @CsvSource({
     "Qwen-Qwen2.5-7B-Instruct, '<|im_start|>user\nWhich box?<|im_end|>\n<|im_start|>assistant\n'",
-    "meta-llama-Llama-3.1-8B-Instruct, '<|start_header_id|>user<|end_header_id|>\n\nWhich box?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n'",
+    "meta-llama-Llama-3.1-8B-Instruct, '<|start_header_id|>user<|end_header_id|>\n\n"
+        + "Which box?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
+        + "'",
     "google-gemma-2-2b-it, '<start_of_turn>user\nWhich box?<end_of_turn>\n<start_of_turn>model\n'",
     "mistralai-Mistral-Nemo-Instruct-2407, 'Which box?[/INST]'",
     "microsoft-Phi-3.5-mini-instruct, '<|user|>\nWhich box?<|end|>\n<|assistant|>\n'"

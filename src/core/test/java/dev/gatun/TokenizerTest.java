@@ -254,7 +254,9 @@ class TokenizerTest {
     assertThrows(AlreadyClosedException.class, () -> tokenizer.piece(7));
   }
 
-  /** The native word splitters of some vocabularies recurse once for each character of a long word. */
+  /**
+   * The native word splitters of some vocabularies recurse once for each character of a long word.
+   */
   @ParameterizedTest
   @ValueSource(
       strings = {
@@ -277,7 +279,8 @@ class TokenizerTest {
     assumeTrue(!name.isEmpty());
     try (LlamaModel model = vocabulary(name)) {
       Tokenizer tokenizer = model.tokenizer();
-      for (String unit : List.of("a", " ", "\n", "7", "!", "漢", "é", "\t ", "😀", "a1", "'s", "\r\n")) {
+      for (String unit :
+          List.of("a", " ", "\n", "7", "!", "漢", "é", "\t ", "😀", "a1", "'s", "\r\n")) {
         int[] ids = tokenizer.encode(unit.repeat(20_000));
         assertTrue(ids.length > 0 || unit.isBlank(), unit);
       }

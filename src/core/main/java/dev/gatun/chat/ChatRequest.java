@@ -7,7 +7,8 @@ import java.util.List;
  *
  * @param messages the chat so far, oldest first; at least one
  * @param addGenerationPrompt whether the text ends where the model's answer begins
- * @param thinking whether a model that can think aloud before it answers should; others take no notice
+ * @param thinking whether a model that can think aloud before it answers should; others take no
+ *     notice
  */
 public record ChatRequest(
     List<ChatMessage> messages, boolean addGenerationPrompt, boolean thinking) {

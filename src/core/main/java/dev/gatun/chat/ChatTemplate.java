@@ -4,8 +4,8 @@ import dev.gatun.error.ChatTemplateException;
 import java.util.List;
 
 /**
- * Turns a chat into the text that the model was trained on. The template is written in Jinja; llama.cpp's own engine
- * runs it.
+ * Turns a chat into the text that the model was trained on. The template is written in Jinja;
+ * llama.cpp's own engine runs it.
  *
  * <p>Thread-safe; lives as long as its model, then every call throws {@link
  * dev.gatun.error.AlreadyClosedException}.
@@ -17,7 +17,8 @@ public interface ChatTemplate {
   /**
    * Renders a chat.
    *
-   * @throws ChatTemplateException if the template refuses the messages, such as a system message where it knows none
+   * @throws ChatTemplateException if the template refuses the messages, such as a system message
+   *     where it knows none
    */
   ChatPrompt render(ChatRequest request);
 

@@ -13,7 +13,10 @@ public enum Role {
   /** A tool's answer to the model. */
   TOOL;
 
-  /** Returns the name that templates know: {@code system}, {@code user}, {@code assistant}, {@code tool}. */
+  /**
+   * Returns the name that templates know: {@code system}, {@code user}, {@code assistant}, {@code
+   * tool}.
+   */
   public String wireName() {
     return name().toLowerCase(Locale.ROOT);
   }

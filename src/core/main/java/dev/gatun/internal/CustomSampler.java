@@ -16,7 +16,10 @@ final class CustomSampler implements SamplerCallbacks.Work {
     this.custom = custom;
   }
 
-  /** Returns the {@code llama_sampler}; the caller adds it to a chain that is freed before the arena. */
+  /**
+   * Returns the {@code llama_sampler}; the caller adds it to a chain that is freed before the
+   * arena.
+   */
   MemorySegment newSampler(Arena arena) {
     return callbacks.newSampler(arena);
   }

@@ -5,8 +5,9 @@ import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Runs native code that calls itself once for each character or level of its input on a thread whose stack is deep
- * enough: a stack that overflows in native code ends the process. Only the part of the stack that is used takes memory.
+ * Runs native code that calls itself once for each character or level of its input on a thread
+ * whose stack is deep enough: a stack that overflows in native code ends the process. Only the part
+ * of the stack that is used takes memory.
  */
 final class DeepStack {
   private static final class Worker<T> implements Runnable {
@@ -59,7 +60,8 @@ final class DeepStack {
       thread.start();
     } catch (OutOfMemoryError e) {
       throw new LlamaException(
-          "the system gives no thread with a stack of %,d bytes; give it more memory, or shorter input"
+          ("the system gives no thread with a stack of %,d bytes; give it more memory, or "
+                  + "shorter input")
               .formatted(stackBytes),
           e);
     }

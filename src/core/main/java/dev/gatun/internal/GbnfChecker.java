@@ -7,11 +7,12 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Reads a GBNF grammar the way the native parser does and refuses what that parser refuses, with line and column, and
- * also what would make it run without end, use up its stack or all memory: deep nesting, {@code x{5,2}}, rules that can
- * begin with themselves.
+ * Reads a GBNF grammar the way the native parser does and refuses what that parser refuses, with
+ * line and column, and also what would make it run without end, use up its stack or all memory:
+ * deep nesting, {@code x{5,2}}, rules that can begin with themselves.
  *
- * <p>The native parser writes its complaint and the whole grammar to standard error and has no position for its caller.
+ * <p>The native parser writes its complaint and the whole grammar to standard error and has no
+ * position for its caller.
  */
 final class GbnfChecker {
   /** Parentheses in parentheses. */
@@ -67,7 +68,8 @@ final class GbnfChecker {
     }
     if (!ids.containsKey(root)) {
       throw new GrammarException(
-          "the grammar has no rule '%s' to start with; name the start rule '%s', or give the name of another"
+          ("the grammar has no rule '%s' to start with; name the start rule '%s', or give "
+                  + "the name of another")
               .formatted(root, root));
     }
     GbnfRule.checkRecursion(rules);
@@ -203,7 +205,8 @@ final class GbnfChecker {
   private void group(GbnfRule rule) {
     if (++nesting > MAX_NESTING) {
       throw new GrammarException(
-          "the grammar has more than %d parentheses in parentheses at %s; give inner parts a rule of their own"
+          ("the grammar has more than %d parentheses in parentheses at %s; give inner "
+                  + "parts a rule of their own")
               .formatted(MAX_NESTING, place()));
     }
     at++;

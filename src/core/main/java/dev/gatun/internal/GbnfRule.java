@@ -68,13 +68,17 @@ final class GbnfRule {
     return removed;
   }
 
-  /** Says that the native parser makes so many rules of this kind, each of which begins like the next. */
+  /**
+   * Says that the native parser makes so many rules of this kind, each of which begins like the
+   * next.
+   */
   void levels(long count) {
     levels = count;
   }
 
   /**
-   * Refuses rules that can begin with themselves, and rules whose beginnings are too deep or too many.
+   * Refuses rules that can begin with themselves, and rules whose beginnings are too deep or too
+   * many.
    *
    * @throws GrammarException if there are such
    */
@@ -88,7 +92,8 @@ final class GbnfRule {
     }
     if (steps > MAX_STEPS) {
       throw new GrammarException(
-          "the grammar's rules begin with each other in %,d ways, more than the %,d that can be checked; make it simpler"
+          ("the grammar's rules begin with each other in %,d ways, more than the %,d that "
+                  + "can be checked; make it simpler")
               .formatted(steps, MAX_STEPS));
     }
   }
@@ -177,7 +182,8 @@ final class GbnfRule {
     }
     if (state[id] == 1) {
       throw new GrammarException(
-          "the grammar's rule '%s' can begin with itself, which is not supported; write the recursion at the end of the rule, or use * and +"
+          ("the grammar's rule '%s' can begin with itself, which is not supported; write "
+                  + "the recursion at the end of the rule, or use * and +")
               .formatted(nameInCycle(rules, id, way)));
     }
     state[id] = 1;
@@ -212,7 +218,8 @@ final class GbnfRule {
     steps = Math.min(MAX_STEPS + 1, sum * (again ? levels : 1));
     if (depth > MAX_DEPTH) {
       throw new GrammarException(
-          "the grammar's rule '%s' begins with rules that begin with rules, more than %,d deep; make it simpler"
+          ("the grammar's rule '%s' begins with rules that begin with rules, more than "
+                  + "%,d deep; make it simpler")
               .formatted(name, MAX_DEPTH));
     }
   }

@@ -17,9 +17,10 @@ import java.util.List;
 /**
  * The grammars of a chain and the candidates that they are asked about.
  *
- * <p>A grammar must never accept a token that it does not allow: on an end-of-generation token the native side ends the
- * process, on another it becomes unusable. So every token is checked alone first, which is quick, and the grammars at
- * the front of a chain look at the whole vocabulary only when the token that was chosen without them is refused.
+ * <p>A grammar must never accept a token that it does not allow: on an end-of-generation token the
+ * native side ends the process, on another it becomes unusable. So every token is checked alone
+ * first, which is quick, and the grammars at the front of a chain look at the whole vocabulary only
+ * when the token that was chosen without them is refused.
  */
 final class GrammarGate {
   private static final long STRIDE = llama_token_data.BYTES;
@@ -134,7 +135,8 @@ final class GrammarGate {
       throw new GrammarException(
           "the grammar allows none of the candidates here (token "
               + token
-              + " was left); put the grammar first in the chain, allow more with it, or forbid fewer tokens");
+              + " was left); put the grammar first in the chain, allow more with it, or forbid"
+              + " fewer tokens");
     }
   }
 
@@ -156,7 +158,8 @@ final class GrammarGate {
     intact = false;
     return new GrammarException(
         cause.getMessage()
-            + "; the text does not fit the grammar (what triggers a lazy grammar must be its beginning)",
+            + "; the text does not fit the grammar (what triggers a lazy grammar must be its"
+            + " beginning)",
         cause);
   }
 

@@ -3,8 +3,9 @@ package dev.gatun.internal;
 import dev.gatun.error.ChatTemplateException;
 
 /**
- * Refuses templates that are so long or nested so deep that the native parser, which calls itself for each level, would
- * use up even a deep stack and end the process. Counts brackets without reading strings, so it errs on the safe side.
+ * Refuses templates that are so long or nested so deep that the native parser, which calls itself
+ * for each level, would use up even a deep stack and end the process. Counts brackets without
+ * reading strings, so it errs on the safe side.
  */
 final class JinjaNesting {
   /** Real templates have less than 40 KiB. */

@@ -6,10 +6,11 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * The little JSON that the core needs to talk to the shim: writing strings and reading values. RFC 8259, strictly.
+ * The little JSON that the core needs to talk to the shim: writing strings and reading values. RFC
+ * 8259, strictly.
  *
- * <p>A value is read as {@code Map<String, Object>} (in the text's order), {@code List<Object>}, {@link String}, {@link
- * Double} or {@link Long}, {@link Boolean}, or {@link #NULL}.
+ * <p>A value is read as {@code Map<String, Object>} (in the text's order), {@code List<Object>},
+ * {@link String}, {@link Double} or {@link Long}, {@link Boolean}, or {@link #NULL}.
  */
 public final class Json {
   /** The value {@code null}. */
@@ -40,7 +41,10 @@ public final class Json {
     }
   }
 
-  /** Appends a string in quotes. Lone surrogates become U+FFFD, so that the result is valid UTF-8 later. */
+  /**
+   * Appends a string in quotes. Lone surrogates become U+FFFD, so that the result is valid UTF-8
+   * later.
+   */
   public static void quote(StringBuilder out, CharSequence value) {
     out.append('"');
     for (int i = 0; i < value.length(); i++) {

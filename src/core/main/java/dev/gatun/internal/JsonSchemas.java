@@ -10,8 +10,10 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
-/** Turns JSON schemas into GBNF. Needs the native libraries, but no model; the
- * grammars have passed {@link GbnfChecker}. Thread-safe. */
+/**
+ * Turns JSON schemas into GBNF. Needs the native libraries, but no model; the grammars have passed
+ * {@link GbnfChecker}. Thread-safe.
+ */
 public final class JsonSchemas {
   private static final long MAX_GRAMMAR_BYTES = 1L << 26;
   private static final long STACK_BYTES = 1L << 26;

@@ -42,7 +42,8 @@ final class NativeCandidates implements Candidates {
   private void check() {
     if (owner != Thread.currentThread()) {
       throw new IllegalStateException(
-          "candidates may be used only inside the call they were given to, on its thread; copy what you need");
+          "candidates may be used only inside the call they were given to, on its thread; copy what"
+              + " you need");
     }
   }
 

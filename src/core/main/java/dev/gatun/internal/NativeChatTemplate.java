@@ -17,7 +17,9 @@ import java.lang.foreign.ValueLayout;
 import java.util.List;
 import java.util.Map;
 
-/** A template run by the shim for one model, whose token names and dialect it needs. Thread-safe. */
+/**
+ * A template run by the shim for one model, whose token names and dialect it needs. Thread-safe.
+ */
 public final class NativeChatTemplate implements ChatTemplate {
   private static final long MAX_TEXT_BYTES = 1L << 31;
 
@@ -46,7 +48,8 @@ public final class NativeChatTemplate implements ChatTemplate {
       MemorySegment text = llama_model_chat_template(model.handle(), MemorySegment.NULL);
       if (text.address() == 0) {
         throw new ChatTemplateException(
-            "the model's file has no chat template; give the text as it is (--raw), or give a template of your own");
+            "the model's file has no chat template; give the text as it is (--raw), or give a"
+                + " template of your own");
       }
       source = Segments.utf8(text, MAX_TEXT_BYTES);
     } finally {
@@ -75,8 +78,7 @@ public final class NativeChatTemplate implements ChatTemplate {
     try (Arena call = Arena.ofConfined()) {
       ErrorBuffer error = new ErrorBuffer(call);
       int status =
-          gatun_chat_template_check(
-              call.allocateFrom(source), error.segment(), error.capacity());
+          gatun_chat_template_check(call.allocateFrom(source), error.segment(), error.capacity());
       NativeLog.drain();
       Status.check(
           "reading " + name,

@@ -158,9 +158,10 @@ public final class NativeVocabulary {
    * @param text lone surrogates become question marks
    * @param addSpecial whether the vocabulary's BOS and EOS are added as it says
    * @param parseSpecial whether the text of a control token becomes that token
-   * @throws UnsupportedOperationForModelException if the model has no vocabulary, or lacks a token that it says to add
-   * @throws IllegalArgumentException if the text is longer than {@link #MAX_TEXT_BYTES}, or has a run of characters
-   *     that the splitter would not survive
+   * @throws UnsupportedOperationForModelException if the model has no vocabulary, or lacks a token
+   *     that it says to add
+   * @throws IllegalArgumentException if the text is longer than {@link #MAX_TEXT_BYTES}, or has a
+   *     run of characters that the splitter would not survive
    */
   public int[] encode(String text, boolean addSpecial, boolean parseSpecial) {
     requireVocabulary();
@@ -169,13 +170,15 @@ public final class NativeVocabulary {
     }
     if (text.length() > MAX_TEXT_BYTES / 3 && utf8Length(text) > MAX_TEXT_BYTES) {
       throw new IllegalArgumentException(
-          "the text has %,d bytes of UTF-8, more than the %,d that can be tokenized at once; split it"
+          ("the text has %,d bytes of UTF-8, more than the %,d that can be tokenized at "
+                  + "once; split it")
               .formatted(utf8Length(text), MAX_TEXT_BYTES));
     }
     int run = recurses && text.length() > WordSplitter.SHORT ? WordSplitter.longestRun(text) : 0;
     if (run > WordSplitter.LONGEST) {
       throw new IllegalArgumentException(
-          "the text has a run of %,d characters without a break, more than the %,d that this vocabulary's splitter survives; break it up"
+          ("the text has a run of %,d characters without a break, more than the %,d that "
+                  + "this vocabulary's splitter survives; break it up")
               .formatted(run, WordSplitter.LONGEST));
     }
     model.guard().enter();
@@ -278,8 +281,8 @@ public final class NativeVocabulary {
   }
 
   /**
-   * Returns the bytes that tokens stand for: the inverse of {@link #encode}. A space that encode puts before a text or
-   * behind a special token is taken off again.
+   * Returns the bytes that tokens stand for: the inverse of {@link #encode}. A space that encode
+   * puts before a text or behind a special token is taken off again.
    *
    * @param marks whether control tokens appear as their names
    * @throws IndexOutOfBoundsException if a token is not below {@link #size()}
@@ -304,7 +307,10 @@ public final class NativeVocabulary {
     return out.toByteArray();
   }
 
-  /** Tells whether encode puts a space before a text. Found out by doing it: the flag is not in the C interface. */
+  /**
+   * Tells whether encode puts a space before a text. Found out by doing it: the flag is not in the
+   * C interface.
+   */
   private boolean prefixesSpace() {
     Boolean known = prefixesSpace;
     if (known == null) {
@@ -393,7 +399,9 @@ public final class NativeVocabulary {
     }
   }
 
-  /** Refuses what the native side asserts: a vocabulary that says to add a token that it has not. */
+  /**
+   * Refuses what the native side asserts: a vocabulary that says to add a token that it has not.
+   */
   private void requireAddedTokens() {
     boolean word = type == LLAMA_VOCAB_TYPE_WPM;
     boolean asSaid =
@@ -406,7 +414,8 @@ public final class NativeVocabulary {
       throw new UnsupportedOperationForModelException(
           "the vocabulary says to add a "
               + (bosMissing ? "beginning" : "end")
-              + " token, but has none; encode without special tokens, or correct the file's metadata");
+              + " token, but has none; encode without special tokens, or correct the file's"
+              + " metadata");
     }
   }
 

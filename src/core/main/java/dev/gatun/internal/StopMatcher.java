@@ -4,14 +4,15 @@ import java.util.ArrayDeque;
 import java.util.List;
 
 /**
- * Finds stop strings in a text that arrives in pieces, and holds back the end of the text while it could still become
- * one.
+ * Finds stop strings in a text that arrives in pieces, and holds back the end of the text while it
+ * could still become one.
  *
- * <p>The stop string that is complete first ends the text; of several that are complete at the same character the
- * longest counts. The text before it is given out, the stop string and what follows are not.
+ * <p>The stop string that is complete first ends the text; of several that are complete at the same
+ * character the longest counts. The text before it is given out, the stop string and what follows
+ * are not.
  *
- * <p>Time is linear in the text, whatever the stop strings are. Source: Aho and Corasick, "Efficient string matching: an
- * aid to bibliographic search", 1975.
+ * <p>Time is linear in the text, whatever the stop strings are. Source: Aho and Corasick,
+ * "Efficient string matching: an aid to bibliographic search", 1975.
  *
  * <p>Not thread-safe.
  */

@@ -35,7 +35,10 @@ public final class TokenPiece {
     return hidden;
   }
 
-  /** Tells whether the tokenizer cuts the text at this token: control, unknown and user-defined tokens. */
+  /**
+   * Tells whether the tokenizer cuts the text at this token: control, unknown and user-defined
+   * tokens.
+   */
   public boolean isAtomic() {
     return atomic;
   }

@@ -3,9 +3,9 @@ package dev.gatun.internal;
 import java.nio.charset.StandardCharsets;
 
 /**
- * Turns bytes that arrive in pieces into text without breaking a character: the bytes of an incomplete one wait for the
- * next piece. All pieces together give exactly what {@code new String(bytes, UTF_8)} gives for all bytes together,
- * replacement characters included.
+ * Turns bytes that arrive in pieces into text without breaking a character: the bytes of an
+ * incomplete one wait for the next piece. All pieces together give exactly what {@code new
+ * String(bytes, UTF_8)} gives for all bytes together, replacement characters included.
  *
  * <p>Not thread-safe.
  */
@@ -51,8 +51,9 @@ public final class Utf8Assembler {
   }
 
   /**
-   * Returns how many bytes at the end begin a character and may still be completed: 0 to 3. A lead byte always begins a
-   * new character for a decoder, so the bytes before it can be decoded without it.
+   * Returns how many bytes at the end begin a character and may still be completed: 0 to 3. A lead
+   * byte always begins a new character for a decoder, so the bytes before it can be decoded without
+   * it.
    */
   public static int incompleteSuffix(byte[] bytes) {
     int from = Math.max(0, bytes.length - 3);

@@ -3,9 +3,9 @@ package dev.gatun.internal;
 import java.util.Set;
 
 /**
- * How deep the native word splitter of a byte-level BPE vocabulary may go. Most vocabularies are split by {@code
- * std::regex}, which calls itself once for each character of a match: 20,000 exclamation marks in a row use up an
- * ordinary thread's stack.
+ * How deep the native word splitter of a byte-level BPE vocabulary may go. Most vocabularies are
+ * split by {@code std::regex}, which calls itself once for each character of a match: 20,000
+ * exclamation marks in a row use up an ordinary thread's stack.
  */
 final class WordSplitter {
   /** More than was measured for one character of a match: 410 bytes. */
@@ -57,8 +57,9 @@ final class WordSplitter {
   }
 
   /**
-   * Returns a bound of the longest match: the longest run of letters, digits and spaces, of anything but white space, or
-   * of anything but letters and digits. Every pattern of the pinned version stays inside one of these.
+   * Returns a bound of the longest match: the longest run of letters, digits and spaces, of
+   * anything but white space, or of anything but letters and digits. Every pattern of the pinned
+   * version stays inside one of these.
    */
   static int longestRun(String text) {
     int longest = 0;

@@ -1,8 +1,9 @@
 package dev.gatun.sampling;
 
 /**
- * Favours tokens whose probability is near a target, follows the mean of what was chosen, and selects. Only mild
- * truncation should stand before it, such as {@link MinP}. Source: llama.cpp, pull request 17927.
+ * Favours tokens whose probability is near a target, follows the mean of what was chosen, and
+ * selects. Only mild truncation should stand before it, such as {@link MinP}. Source: llama.cpp,
+ * pull request 17927.
  *
  * @apiNote Calls {@code llama_sampler_init_adaptive_p}.
  * @param target the token probability to aim at, 0 to 1

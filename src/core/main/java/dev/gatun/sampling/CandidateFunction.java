@@ -1,8 +1,8 @@
 package dev.gatun.sampling;
 
 /**
- * A sampler's work in Java. One instance may serve several generations at once; keep state in an instance of its own
- * for each.
+ * A sampler's work in Java. One instance may serve several generations at once; keep state in an
+ * instance of its own for each.
  */
 @FunctionalInterface
 public interface CandidateFunction {

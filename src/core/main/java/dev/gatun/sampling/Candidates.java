@@ -3,12 +3,13 @@ package dev.gatun.sampling;
 import java.util.OptionalInt;
 
 /**
- * The candidates for the next token, read and written in place in native memory: nothing is copied. Valid during one
- * call of {@link CandidateFunction#apply} and on its thread only; afterwards every method throws {@link
- * IllegalStateException}.
+ * The candidates for the next token, read and written in place in native memory: nothing is copied.
+ * Valid during one call of {@link CandidateFunction#apply} and on its thread only; afterwards every
+ * method throws {@link IllegalStateException}.
  *
- * <p>An index counts from 0 to {@link #size()} - 1, unless said otherwise in the order that the sampler before left. The
- * first sampler of a chain sees every token of the vocabulary, token {@code i} at index {@code i}.
+ * <p>An index counts from 0 to {@link #size()} - 1, unless said otherwise in the order that the
+ * sampler before left. The first sampler of a chain sees every token of the vocabulary, token
+ * {@code i} at index {@code i}.
  */
 public interface Candidates {
   /** Returns how many candidates there are; at least 1. */
@@ -40,8 +41,8 @@ public interface Candidates {
   void setLogit(int index, float logit);
 
   /**
-   * Returns a candidate's probability as the last {@link #softmax()}, or a sampler before that computed probabilities,
-   * left it; 0 when there was none.
+   * Returns a candidate's probability as the last {@link #softmax()}, or a sampler before that
+   * computed probabilities, left it; 0 when there was none.
    *
    * @throws IndexOutOfBoundsException if {@code index} is not below {@link #size()}
    */

@@ -3,7 +3,8 @@ package dev.gatun.sampling;
 import java.util.List;
 
 /**
- * Samplers applied in order; a chain in a chain is the same as its samplers. An empty chain does nothing.
+ * Samplers applied in order; a chain in a chain is the same as its samplers. An empty chain does
+ * nothing.
  *
  * @apiNote Calls {@code llama_sampler_chain_add} for each.
  * @param samplers the samplers

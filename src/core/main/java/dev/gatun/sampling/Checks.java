@@ -1,6 +1,8 @@
 package dev.gatun.sampling;
 
-/** Range checks of sampler parameters; every message names the parameter, the range and the value. */
+/**
+ * Range checks of sampler parameters; every message names the parameter, the range and the value.
+ */
 final class Checks {
   /** The longest history a penalty may look at, in tokens. */
   static final int MAX_HISTORY = 1 << 24;

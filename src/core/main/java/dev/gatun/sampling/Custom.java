@@ -3,10 +3,11 @@ package dev.gatun.sampling;
 import java.util.Objects;
 
 /**
- * A sampler written in Java. It may stand anywhere in a chain; at the end it must call {@link Candidates#select}.
+ * A sampler written in Java. It may stand anywhere in a chain; at the end it must call {@link
+ * Candidates#select}.
  *
- * <p>Costs about 0.1 µs for each token besides what the function does. What the function throws ends the generation
- * with a {@link dev.gatun.error.CallbackException}.
+ * <p>Costs about 0.1 µs for each token besides what the function does. What the function throws
+ * ends the generation with a {@link dev.gatun.error.CallbackException}.
  *
  * @param name for messages
  * @param function called once for each token, on the thread that generates

@@ -4,19 +4,18 @@ import java.nio.charset.StandardCharsets;
 import java.util.List;
 
 /**
- * "Don't repeat yourself": lowers the logit of a token that would continue a repetition by {@code multiplier *
- * base^(length - allowedLength)}. Source: text-generation-webui, pull request 5677.
+ * "Don't repeat yourself": lowers the logit of a token that would continue a repetition by {@code
+ * multiplier * base^(length - allowedLength)}. Source: text-generation-webui, pull request 5677.
  *
  * @apiNote Calls {@code llama_sampler_init_dry}.
  * @param multiplier 0 turns it off
  * @param base 1 or more
  * @param allowedLength repetitions up to so many tokens are free
  * @param lastN how many tokens back, at most 16,777,216; 0 turns it off
- * @param breakers texts that a repetition is not followed across, each at most {@value #MAX_BREAKER_BYTES} bytes of
- *     UTF-8
+ * @param breakers texts that a repetition is not followed across, each at most {@value
+ *     #MAX_BREAKER_BYTES} bytes of UTF-8
  */
-public record Dry(
-    float multiplier, float base, int allowedLength, int lastN, List<String> breakers)
+public record Dry(float multiplier, float base, int allowedLength, int lastN, List<String> breakers)
     implements Sampler {
   /** The breakers that llama.cpp's own tools use. */
   public static final List<String> DEFAULT_BREAKERS = List.of("\n", ":", "\"", "*");

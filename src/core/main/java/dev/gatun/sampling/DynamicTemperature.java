@@ -1,9 +1,9 @@
 package dev.gatun.sampling;
 
 /**
- * A temperature between {@code temperature - range} and {@code temperature + range} that rises with the normalised
- * entropy of the candidates. Source: Zhang et al., "EDT: Improving Large Language Models' Generation by Entropy-based
- * Dynamic Temperature Sampling", arXiv:2403.14541.
+ * A temperature between {@code temperature - range} and {@code temperature + range} that rises with
+ * the normalised entropy of the candidates. Source: Zhang et al., "EDT: Improving Large Language
+ * Models' Generation by Entropy-based Dynamic Temperature Sampling", arXiv:2403.14541.
  *
  * @apiNote Calls {@code llama_sampler_init_temp_ext}.
  * @param temperature the middle of the range, as in {@link Temperature}

@@ -6,8 +6,8 @@ import java.util.Objects;
 import java.util.Set;
 
 /**
- * What a generated text must look like. Syntax is checked when a generation starts, with line and column in the error.
- * Immutable.
+ * What a generated text must look like. Syntax is checked when a generation starts, with line and
+ * column in the error. Immutable.
  */
 public sealed interface Grammar {
   /** Returns a grammar in GBNF whose start symbol is {@code root}. */
@@ -52,7 +52,8 @@ public sealed interface Grammar {
   /**
    * The JSON texts that a JSON schema describes.
    *
-   * @apiNote The schema becomes GBNF by llama.cpp's {@code json_schema_to_grammar}; its limits apply.
+   * @apiNote The schema becomes GBNF by llama.cpp's {@code json_schema_to_grammar}; its limits
+   *     apply.
    * @param schema a JSON text
    */
   record JsonSchema(String schema) implements Grammar {
@@ -63,12 +64,13 @@ public sealed interface Grammar {
   }
 
   /**
-   * A grammar that holds from the first occurrence of a trigger on, and lets everything through before it. The trigger
-   * is part of the text that the grammar describes.
+   * A grammar that holds from the first occurrence of a trigger on, and lets everything through
+   * before it. The trigger is part of the text that the grammar describes.
    *
    * @param grammar what holds then; not lazy itself
    * @param words texts that trigger it, each 1 to {@value #MAX_WORD_BYTES} bytes of UTF-8
-   * @param tokens token ids that trigger it; checked against the vocabulary when a generation starts
+   * @param tokens token ids that trigger it; checked against the vocabulary when a generation
+   *     starts
    */
   record Lazy(Grammar grammar, List<String> words, Set<Integer> tokens) implements Grammar {
     /** The longest trigger word, in bytes of UTF-8. */
@@ -83,7 +85,8 @@ public sealed interface Grammar {
       }
       Objects.requireNonNull(grammar, "grammar");
       if (words.isEmpty() && tokens.isEmpty()) {
-        throw new IllegalArgumentException("a lazy grammar needs a word or a token that triggers it");
+        throw new IllegalArgumentException(
+            "a lazy grammar needs a word or a token that triggers it");
       }
       for (String word : words) {
         int bytes = word.getBytes(StandardCharsets.UTF_8).length;

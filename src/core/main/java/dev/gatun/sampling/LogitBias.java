@@ -6,10 +6,11 @@ import java.util.function.Function;
 import java.util.stream.Collectors;
 
 /**
- * Adds a constant to the logits of some tokens; {@link Float#NEGATIVE_INFINITY} forbids a token. Token ids are checked
- * against the vocabulary when a generation starts.
+ * Adds a constant to the logits of some tokens; {@link Float#NEGATIVE_INFINITY} forbids a token.
+ * Token ids are checked against the vocabulary when a generation starts.
  *
- * <p>Put it first in a chain: behind a sorting sampler every candidate is compared with every entry.
+ * <p>Put it first in a chain: behind a sorting sampler every candidate is compared with every
+ * entry.
  *
  * @apiNote Calls {@code llama_sampler_init_logit_bias}.
  * @param biases token id to what is added, finite or negative infinity
@@ -34,8 +35,7 @@ public record LogitBias(Map<Integer, Float> biases) implements Sampler {
     return new LogitBias(
         tokens.stream()
             .distinct()
-            .collect(
-                Collectors.toMap(Function.identity(), token -> Float.NEGATIVE_INFINITY)));
+            .collect(Collectors.toMap(Function.identity(), token -> Float.NEGATIVE_INFINITY)));
   }
 
   @Override

@@ -1,8 +1,8 @@
 package dev.gatun.sampling;
 
 /**
- * Keeps the tokens that are at least p times as probable as the most probable one. Source: Nguyen et al., "Turning Up
- * the Heat: Min-p Sampling", arXiv:2407.01082.
+ * Keeps the tokens that are at least p times as probable as the most probable one. Source: Nguyen
+ * et al., "Turning Up the Heat: Min-p Sampling", arXiv:2407.01082.
  *
  * @apiNote Calls {@code llama_sampler_init_min_p}.
  * @param p 0 to 1; 0 keeps all

@@ -1,8 +1,8 @@
 package dev.gatun.sampling;
 
 /**
- * Mirostat 1.0: keeps the text's surprise near a target, and selects. Source: Basu et al., "Mirostat: A Neural Text
- * Decoding Algorithm that Directly Controls Perplexity", arXiv:2007.14966.
+ * Mirostat 1.0: keeps the text's surprise near a target, and selects. Source: Basu et al.,
+ * "Mirostat: A Neural Text Decoding Algorithm that Directly Controls Perplexity", arXiv:2007.14966.
  *
  * @apiNote Calls {@code llama_sampler_init_mirostat}.
  * @param seed 0 to 2<sup>32</sup> - 1; {@link Sampler#RANDOM_SEED} draws one

@@ -1,8 +1,9 @@
 package dev.gatun.sampling;
 
 /**
- * Mirostat 2.0: keeps the text's surprise near a target, and selects. Source: Basu et al., "Mirostat: A Neural Text
- * Decoding Algorithm that Directly Controls Perplexity", arXiv:2007.14966, algorithm 2.
+ * Mirostat 2.0: keeps the text's surprise near a target, and selects. Source: Basu et al.,
+ * "Mirostat: A Neural Text Decoding Algorithm that Directly Controls Perplexity", arXiv:2007.14966,
+ * algorithm 2.
  *
  * @apiNote Calls {@code llama_sampler_init_mirostat_v2}.
  * @param seed 0 to 2<sup>32</sup> - 1; {@link Sampler#RANDOM_SEED} draws one

@@ -1,8 +1,9 @@
 package dev.gatun.sampling;
 
 /**
- * Makes tokens that occurred lately less probable. Sources: the repetition penalty of Keskar et al., "CTRL",
- * arXiv:1909.05858, section 4.1; frequency and presence penalties as in the OpenAI API.
+ * Makes tokens that occurred lately less probable. Sources: the repetition penalty of Keskar et
+ * al., "CTRL", arXiv:1909.05858, section 4.1; frequency and presence penalties as in the OpenAI
+ * API.
  *
  * <p>Slow on a whole vocabulary after sorting; put {@link TopK} before it where speed matters.
  *

@@ -6,13 +6,13 @@ import java.util.Map;
 /**
  * How the next token is chosen from the model's logits.
  *
- * <p>A sampler works on a list of candidates (token, logit): it drops some, changes logits, or selects one. A {@link
- * Chain} applies several in order. What is given to a generation must end in one that selects: {@link #greedy()},
- * {@link #dist(long)}, {@link #mirostat}, {@link #mirostatV2}, {@link #adaptiveP}, or a {@link #custom} one that calls
- * {@link Candidates#select}.
+ * <p>A sampler works on a list of candidates (token, logit): it drops some, changes logits, or
+ * selects one. A {@link Chain} applies several in order. What is given to a generation must end in
+ * one that selects: {@link #greedy()}, {@link #dist(long)}, {@link #mirostat}, {@link #mirostatV2},
+ * {@link #adaptiveP}, or a {@link #custom} one that calls {@link Candidates#select}.
  *
- * <p>Immutable and independent of any model. State (random numbers, recent tokens, the position in a grammar) belongs
- * to one generation and is made anew for each.
+ * <p>Immutable and independent of any model. State (random numbers, recent tokens, the position in
+ * a grammar) belongs to one generation and is made anew for each.
  *
  * @apiNote Each record names the function of {@code llama.h} that it becomes.
  */
@@ -46,14 +46,17 @@ public sealed interface Sampler
     return false;
   }
 
-  /** Tells whether these parameters leave every candidate as it is, so that the sampler is left out. */
+  /**
+   * Tells whether these parameters leave every candidate as it is, so that the sampler is left out.
+   */
   default boolean isNeutral() {
     return false;
   }
 
   /**
-   * Returns the chain that llama.cpp's own tools use when no option is given: penalties (off), DRY (off), top-n-sigma
-   * (off), top-k 40, typical (off), top-p 0.95, min-p 0.05, XTC (off), temperature 0.8, and a draw.
+   * Returns the chain that llama.cpp's own tools use when no option is given: penalties (off), DRY
+   * (off), top-n-sigma (off), top-k 40, typical (off), top-p 0.95, min-p 0.05, XTC (off),
+   * temperature 0.8, and a draw.
    *
    * @param seed 0 to 2<sup>32</sup> - 1; {@link #RANDOM_SEED} draws one
    */
@@ -61,7 +64,9 @@ public sealed interface Sampler
     return SamplingParameters.defaults().withSeed(seed).toSampler();
   }
 
-  /** Returns a sampler that selects the largest logit; ties go to the candidate that comes first. */
+  /**
+   * Returns a sampler that selects the largest logit; ties go to the candidate that comes first.
+   */
   static Greedy greedy() {
     return new Greedy();
   }

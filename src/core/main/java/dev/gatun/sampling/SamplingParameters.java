@@ -7,11 +7,12 @@ import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The usual chain of samplers by its parameters, with the order, the meanings and the defaults of llama.cpp's own tools:
- * penalties, DRY, top-n-sigma, top-k, typical, top-p, min-p, XTC, temperature, and a draw.
+ * The usual chain of samplers by its parameters, with the order, the meanings and the defaults of
+ * llama.cpp's own tools: penalties, DRY, top-n-sigma, top-k, typical, top-p, min-p, XTC,
+ * temperature, and a draw.
  *
- * <p>Immutable; start from {@link #defaults()}. Every {@code with} method checks its value and throws {@link
- * IllegalArgumentException} with the range.
+ * <p>Immutable; start from {@link #defaults()}. Every {@code with} method checks its value and
+ * throws {@link IllegalArgumentException} with the range.
  */
 public final class SamplingParameters implements Cloneable {
   private static final SamplingParameters DEFAULTS = new SamplingParameters();
@@ -246,7 +247,9 @@ public final class SamplingParameters implements Cloneable {
     return with(p -> p.dryLastN = value);
   }
 
-  /** Returns the parameter of {@link Dry}; a line feed, a colon, a quote and an asterisk by default. */
+  /**
+   * Returns the parameter of {@link Dry}; a line feed, a colon, a quote and an asterisk by default.
+   */
   public List<String> dryBreakers() {
     return dryBreakers;
   }
@@ -262,8 +265,8 @@ public final class SamplingParameters implements Cloneable {
   }
 
   /**
-   * Returns a copy whose chain ends in {@code value} instead of a draw. As in llama.cpp's own tools {@link Mirostat} and
-   * {@link MirostatV2} leave only the temperature before them.
+   * Returns a copy whose chain ends in {@code value} instead of a draw. As in llama.cpp's own tools
+   * {@link Mirostat} and {@link MirostatV2} leave only the temperature before them.
    *
    * @throws IllegalArgumentException if it does not select
    */

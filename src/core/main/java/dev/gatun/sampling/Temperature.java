@@ -1,8 +1,8 @@
 package dev.gatun.sampling;
 
 /**
- * Divides the logits by the temperature: below 1 the probable becomes more probable. At 0 only the largest logit is
- * left.
+ * Divides the logits by the temperature: below 1 the probable becomes more probable. At 0 only the
+ * largest logit is left.
  *
  * @apiNote Calls {@code llama_sampler_init_temp}.
  * @param temperature 0, or from {@value #SMALLEST} up

@@ -1,8 +1,8 @@
 package dev.gatun.sampling;
 
 /**
- * Drops the logits that lie more than n standard deviations below the largest. Source: Tang et al., "Top-nσ: Not All
- * Logits Are You Need", arXiv:2411.07641.
+ * Drops the logits that lie more than n standard deviations below the largest. Source: Tang et al.,
+ * "Top-nσ: Not All Logits Are You Need", arXiv:2411.07641.
  *
  * @apiNote Calls {@code llama_sampler_init_top_n_sigma}.
  * @param n 0 or more; 0 turns it off

@@ -1,8 +1,8 @@
 package dev.gatun.sampling;
 
 /**
- * Keeps the tokens whose surprise is nearest to the entropy, up to a probability mass of p. Source: Meister et al.,
- * "Locally Typical Sampling", arXiv:2202.00666.
+ * Keeps the tokens whose surprise is nearest to the entropy, up to a probability mass of p. Source:
+ * Meister et al., "Locally Typical Sampling", arXiv:2202.00666.
  *
  * @apiNote Calls {@code llama_sampler_init_typical}.
  * @param p 0 to 1; 1 keeps all

@@ -1,8 +1,8 @@
 package dev.gatun.sampling;
 
 /**
- * "Exclude top choices": with the given probability drops every token above the threshold but the least probable of
- * them. Source: text-generation-webui, pull request 6335.
+ * "Exclude top choices": with the given probability drops every token above the threshold but the
+ * least probable of them. Source: text-generation-webui, pull request 6335.
  *
  * @apiNote Calls {@code llama_sampler_init_xtc}.
  * @param probability 0 to 1, the chance that it acts on a token; 0 turns it off

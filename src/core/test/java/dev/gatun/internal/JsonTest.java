@@ -23,7 +23,8 @@ class JsonTest {
   void readsEveryKindOfValue() {
     Map<String, Object> object =
         Json.parseObject(
-            " { \"a\" : [1, -2.5, 1e3, 12345678901234567890], \"b\":true,\"c\":false,\"d\":null,\n\"e\":{} } ");
+            " { \"a\" : [1, -2.5, 1e3, 12345678901234567890], \"b\":true,\"c\":false,\"d\":null,\n"
+                + "\"e\":{} } ");
     assertEquals(List.of(1L, -2.5, 1000.0, 1.2345678901234567e19), object.get("a"));
     assertEquals(true, object.get("b"));
     assertEquals(false, object.get("c"));
@@ -41,8 +42,32 @@ class JsonTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "", " ", "{", "[", "[1,]", "{\"a\":1,}", "{a:1}", "01", "1.", ".5", "+1", "1e", "-", "tru", "nul",
-        "\"", "\"\\x\"", "\"\\u12g4\"", "\"a\nb\"", "[1 2]", "{\"a\" 1}", "1 2", "'a'", "NaN", "\u00a01", "\"\\"
+        "",
+        " ",
+        "{",
+        "[",
+        "[1,]",
+        "{\"a\":1,}",
+        "{a:1}",
+        "01",
+        "1.",
+        ".5",
+        "+1",
+        "1e",
+        "-",
+        "tru",
+        "nul",
+        "\"",
+        "\"\\x\"",
+        "\"\\u12g4\"",
+        "\"a\nb\"",
+        "[1 2]",
+        "{\"a\" 1}",
+        "1 2",
+        "'a'",
+        "NaN",
+        "\u00a01",
+        "\"\\"
       })
   void refusesWhatIsNoJson(String text) {
     Json.JsonException e = assertThrows(Json.JsonException.class, () -> Json.parse(text));

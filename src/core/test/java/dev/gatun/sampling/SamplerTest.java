@@ -121,8 +121,7 @@ class SamplerTest {
     Chain chain =
         Sampler.chain(
             Sampler.topK(1), Sampler.chain(Sampler.minP(0.1f), Sampler.chain()), Sampler.greedy());
-    assertEquals(
-        List.of(Sampler.topK(1), Sampler.minP(0.1f), Sampler.greedy()), chain.flattened());
+    assertEquals(List.of(Sampler.topK(1), Sampler.minP(0.1f), Sampler.greedy()), chain.flattened());
     assertFalse(Sampler.chain().selects());
     assertFalse(Sampler.chain(Sampler.greedy(), Sampler.topK(1)).selects());
   }
