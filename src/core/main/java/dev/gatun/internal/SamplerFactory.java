@@ -70,18 +70,23 @@ final class SamplerFactory {
 
   /** Returns a sampler; the caller owns it. */
   MemorySegment create(Sampler sampler) {
+    // The usual chain does without the pattern switch, whose first use costs a cold start
+    // milliseconds.
     if (sampler instanceof Greedy) {
-      // Before the pattern switch, whose first use costs a cold start milliseconds.
       return llama_sampler_init_greedy();
+    } else if (sampler instanceof Distribution s) {
+      return llama_sampler_init_dist((int) s.seed());
+    } else if (sampler instanceof TopK s) {
+      return llama_sampler_init_top_k(s.k());
+    } else if (sampler instanceof TopP s) {
+      return llama_sampler_init_top_p(s.p(), s.minKeep());
+    } else if (sampler instanceof MinP s) {
+      return llama_sampler_init_min_p(s.p(), s.minKeep());
+    } else if (sampler instanceof Temperature s) {
+      return llama_sampler_init_temp(s.temperature());
     }
     return switch (sampler) {
-      case Greedy _ -> llama_sampler_init_greedy();
-      case Distribution s -> llama_sampler_init_dist((int) s.seed());
-      case TopK s -> llama_sampler_init_top_k(s.k());
-      case TopP s -> llama_sampler_init_top_p(s.p(), s.minKeep());
-      case MinP s -> llama_sampler_init_min_p(s.p(), s.minKeep());
       case Typical s -> llama_sampler_init_typical(s.p(), s.minKeep());
-      case Temperature s -> llama_sampler_init_temp(s.temperature());
       case DynamicTemperature s ->
           llama_sampler_init_temp_ext(s.temperature(), s.range(), s.exponent());
       case Xtc s ->
@@ -98,7 +103,8 @@ final class SamplerFactory {
       case LogitBias s -> logitBias(s.biases());
       case Infill _ -> infill();
       case Grammatical s -> grammar(s.grammar());
-      case Custom _, Chain _ -> throw new AssertionError(sampler);
+      case Greedy _, Distribution _, TopK _, TopP _, MinP _, Temperature _, Custom _, Chain _ ->
+          throw new AssertionError(sampler);
     };
   }
 
