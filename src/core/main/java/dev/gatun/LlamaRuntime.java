@@ -58,7 +58,7 @@ public final class LlamaRuntime {
 
   /** Returns every back end that was found, with the reason for each that did not load. */
   public List<Backend> backends() {
-    return libraries.backends().stream()
+    return libraries.modules().stream()
         .map(b -> new Backend(b.name(), b.path(), b.loaded(), b.detail()))
         .toList();
   }

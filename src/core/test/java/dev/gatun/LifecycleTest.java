@@ -242,9 +242,9 @@ class LifecycleTest {
     try (LlamaModel model = load();
         LlamaContext context = model.newContext(SMALL);
         LlamaSession session = context.newSession()) {
+      Runnable close = context::close;
       Sampler closing =
-          Sampler.chain(
-              Sampler.custom("closing", candidates -> context.close()), Sampler.greedy());
+          Sampler.chain(Sampler.custom("closing", candidates -> close.run()), Sampler.greedy());
       CallbackException e =
           assertThrows(
               CallbackException.class,

@@ -1,6 +1,5 @@
 package dev.gatun.internal;
 
-import dev.gatun.bindings.BackendStatus;
 import dev.gatun.bindings.NativeLibraries;
 import dev.gatun.bindings.NativeLoadError;
 import dev.gatun.error.NativeLibraryException;
@@ -43,7 +42,19 @@ public final class NativeRuntime {
   }
 
   /** Returns what became of every back-end module. */
-  public List<BackendStatus> backends() {
-    return libraries.backends();
+  public List<Module> modules() {
+    return libraries.backends().stream()
+        .map(b -> new Module(b.name(), b.path(), b.loaded(), b.detail()))
+        .toList();
   }
+
+  /**
+   * A back-end module.
+   *
+   * @param name its name
+   * @param path its file
+   * @param loaded whether it is in use
+   * @param detail why it is not in use
+   */
+  public record Module(String name, Path path, boolean loaded, String detail) {}
 }
