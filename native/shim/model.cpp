@@ -105,7 +105,6 @@ int32_t gatun_backend_load(const char * path, ggml_backend_reg_t * out, char * e
 #else
             setenv("GGML_NO_BACKTRACE", "1", 0);
 #endif
-            llama_backend_init();
         });
         *out = nullptr;
         *out = ggml_backend_load(path);
@@ -113,6 +112,9 @@ int32_t gatun_backend_load(const char * path, ggml_backend_reg_t * out, char * e
             const probe loads(path); // fails with the dynamic linker's reason, if that is what went wrong
             fail(std::string(path) + " holds no back end that this machine can run");
         }
+        // Not before: without a back end it looks for some beside the java program and in the current folder.
+        static std::once_flag initialised;
+        std::call_once(initialised, [] { llama_backend_init(); });
         return GATUN_OK;
     });
 }

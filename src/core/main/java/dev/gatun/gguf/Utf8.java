@@ -1,19 +1,16 @@
 package dev.gatun.gguf;
 
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-
 /** Strict UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF (RFC 3629, section 4). */
 final class Utf8 {
   private Utf8() {}
 
-  static final long VALID = Long.MIN_VALUE;
+  static final int VALID = Integer.MIN_VALUE;
 
   /** Returns {@link #VALID}, or the offset from {@code start} of the first malformed sequence. */
-  static long firstMalformed(MemorySegment text, long start, long length) {
-    long at = 0;
+  static int firstMalformed(byte[] text, int start, int length) {
+    int at = 0;
     while (at < length) {
-      int first = text.get(ValueLayout.JAVA_BYTE, start + at) & 0xFF;
+      int first = text[start + at] & 0xFF;
       if (first < 0x80) {
         at++;
         continue;
@@ -38,7 +35,7 @@ final class Utf8 {
         return at;
       }
       for (int i = 1; i <= more; i++) {
-        int next = text.get(ValueLayout.JAVA_BYTE, start + at + i) & 0xFF;
+        int next = text[start + at + i] & 0xFF;
         if (next < (i == 1 ? low : 0x80) || next > (i == 1 ? high : 0xBF)) {
           return at;
         }
