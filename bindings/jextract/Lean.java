@@ -385,6 +385,23 @@ final class Lean {
     throw new IllegalStateException("unclosed group " + text);
   }
 
+  /** The layouts of bool and of pointers have slow first accesses: CTypes says why. */
+  private static String read(String type, String at) {
+    return switch (type) {
+      case "C_BOOL" -> "CTypes.bool(struct, " + at + ")";
+      case "C_POINTER" -> "CTypes.pointer(struct, " + at + ")";
+      default -> "struct.get(CTypes." + type + ", " + at + ")";
+    };
+  }
+
+  private static String write(String type, String at) {
+    return switch (type) {
+      case "C_BOOL" -> "CTypes.bool(struct, " + at + ", value)";
+      case "C_POINTER" -> "CTypes.pointer(struct, " + at + ", value)";
+      default -> "struct.set(CTypes." + type + ", " + at + ", value)";
+    };
+  }
+
   private String struct(String name, String text) {
     Struct struct = parse(name);
     String layout = between(text, "GroupLayout $LAYOUT = ", ";\n");
@@ -413,20 +430,20 @@ final class Lean {
       boolean scalar = JAVA.containsKey(f.type());
       if (f.count() == 0 && scalar) {
         body.append("\n    /** Reads field:\n     * ").append(snippet);
-        body.append("    public static %1$s %2$s(MemorySegment struct) {\n        return struct.get(CTypes.%3$s, %4$d);\n    }\n".formatted(java, f.name(), f.type(), f.offset()));
+        body.append("    public static %1$s %2$s(MemorySegment struct) {\n        return %3$s;\n    }\n".formatted(java, f.name(), read(f.type(), "" + f.offset())));
         body.append("\n    /** Writes field:\n     * ").append(snippet);
-        body.append("    public static void %2$s(MemorySegment struct, %1$s value) {\n        struct.set(CTypes.%3$s, %4$d, value);\n    }\n".formatted(java, f.name(), f.type(), f.offset()));
+        body.append("    public static void %2$s(MemorySegment struct, %1$s value) {\n        %3$s;\n    }\n".formatted(java, f.name(), write(f.type(), "" + f.offset())));
         continue;
       }
       body.append("\n    /** Slice of field:\n     * ").append(snippet);
       body.append("    public static MemorySegment %s(MemorySegment struct) {\n        return struct.asSlice(%d, %d);\n    }\n".formatted(f.name(), f.offset(), f.bytes()));
       if (f.count() > 0 && scalar) {
         checks = true;
-        long step = SIZES.get(f.type());
+        String at = "%d + %d * Objects.checkIndex(index, %dL)".formatted(f.offset(), SIZES.get(f.type()), f.count());
         body.append("\n    /** Reads one element of field:\n     * ").append(snippet);
-        body.append("    public static %1$s %2$s(MemorySegment struct, long index) {\n        return struct.get(CTypes.%3$s, %4$d + %5$d * Objects.checkIndex(index, %6$dL));\n    }\n".formatted(java, f.name(), f.type(), f.offset(), step, f.count()));
+        body.append("    public static %1$s %2$s(MemorySegment struct, long index) {\n        return %3$s;\n    }\n".formatted(java, f.name(), read(f.type(), at)));
         body.append("\n    /** Writes one element of field:\n     * ").append(snippet);
-        body.append("    public static void %2$s(MemorySegment struct, long index, %1$s value) {\n        struct.set(CTypes.%3$s, %4$d + %5$d * Objects.checkIndex(index, %6$dL), value);\n    }\n".formatted(java, f.name(), f.type(), f.offset(), step, f.count()));
+        body.append("    public static void %2$s(MemorySegment struct, long index, %1$s value) {\n        %3$s;\n    }\n".formatted(java, f.name(), write(f.type(), at)));
       }
     }
     var out = new StringBuilder();

@@ -39,6 +39,7 @@ final class ChildJvm {
   private ChildJvm(List<String> options) {
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(List.of("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"));
+    command.add("-Dgatun.cache.dir=" + base().resolve("target/test-cache"));
     command.addAll(options);
   }
 

@@ -3,8 +3,8 @@ package dev.gatun.bindings;
 import java.lang.foreign.ValueLayout;
 
 /**
- * What the child JVMs of the tests do. Prints {@code word=value} lines; exits with 0 when everything
- * was as asked, with 3 after a {@link NativeLoadError}.
+ * What the child JVMs of the tests do. Prints {@code word=value} lines; exits with 0 when
+ * everything was as asked, with 3 after a {@link NativeLoadError}.
  */
 final class ChildMain {
   private ChildMain() {}

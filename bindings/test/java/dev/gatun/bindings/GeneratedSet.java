@@ -20,12 +20,12 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * What the committed generated classes say about C: by reflection where a class can be asked without
- * a native library, and from the source text for C snippets and function descriptors.
+ * What the committed generated classes say about C: by reflection where a class can be asked
+ * without a native library, and from the source text for C snippets and function descriptors.
  *
- * <p>Types are written as kinds, which is all that a call depends on: {@code v} void, {@code z} bool,
- * {@code i4} an integer or enum of 4 bytes, {@code f4} and {@code f8}, {@code p} a pointer, {@code
- * s56} a struct of 56 bytes, {@code a128:i1} an array.
+ * <p>Types are written as kinds, which is all that a call depends on: {@code v} void, {@code z}
+ * bool, {@code i4} an integer or enum of 4 bytes, {@code f4} and {@code f8}, {@code p} a pointer,
+ * {@code s56} a struct of 56 bytes, {@code a128:i1} an array.
  */
 record GeneratedSet(
     List<Struct> structs,

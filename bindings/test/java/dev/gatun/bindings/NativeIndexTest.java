@@ -26,7 +26,8 @@ class NativeIndexTest {
 
   @Test
   void indexWithWindowsLineEnds_isRead() {
-    NativeIndex index = NativeIndex.parse("here", (HEAD + HASH + " 12 a.dll\n").replace("\n", "\r\n"));
+    String text = (HEAD + HASH + " 12 a.dll\n").replace("\n", "\r\n");
+    NativeIndex index = NativeIndex.parse("here", text);
     assertEquals("a.dll", index.entries().getFirst().file());
   }
 

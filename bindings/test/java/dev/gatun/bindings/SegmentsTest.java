@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.gatun.bindings.generated.CTypes;
 import dev.gatun.bindings.generated.llama_batch;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -79,6 +80,36 @@ class SegmentsTest {
       MemorySegment small = arena.allocate(llama_batch.BYTES - 8, llama_batch.ALIGNMENT);
       assertEquals(0, llama_batch.n_tokens(small));
       assertThrows(IndexOutOfBoundsException.class, () -> llama_batch.logits(small));
+    }
+  }
+
+  @Test
+  void truthValuesAndPointers_areReadAndWrittenAsCDoes() {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment struct = arena.allocate(16, 8);
+      CTypes.bool(struct, 3, true);
+      assertEquals(1, struct.get(ValueLayout.JAVA_BYTE, 3));
+      assertTrue(struct.get(ValueLayout.JAVA_BOOLEAN, 3));
+      assertTrue(CTypes.bool(struct, 3));
+      CTypes.bool(struct, 3, false);
+      assertFalse(CTypes.bool(struct, 3));
+      CTypes.pointer(struct, 8, struct);
+      assertEquals(struct.address(), struct.get(ValueLayout.ADDRESS, 8).address());
+      assertEquals(struct.address(), CTypes.pointer(struct, 8).address());
+      assertEquals(0, CTypes.pointer(struct, 8).byteSize());
+      assertThrows(IndexOutOfBoundsException.class, () -> CTypes.pointer(struct, 16));
+      assertThrows(IllegalArgumentException.class, () -> CTypes.pointer(struct, 4));
+    }
+  }
+
+  /** The address of a heap segment is an offset: C would read memory of somebody else. */
+  @Test
+  void heapSegment_isNeverWrittenAsAPointer() {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment struct = llama_batch.allocate(arena);
+      MemorySegment heap = MemorySegment.ofArray(new int[4]);
+      assertThrows(IllegalArgumentException.class, () -> llama_batch.token(struct, heap));
+      assertEquals(0, llama_batch.token(struct).address());
     }
   }
 

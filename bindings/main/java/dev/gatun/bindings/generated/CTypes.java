@@ -1,6 +1,7 @@
 package dev.gatun.bindings.generated;
 
 import java.lang.foreign.AddressLayout;
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /**
@@ -36,4 +37,34 @@ public final class CTypes {
   public static final AddressLayout C_POINTER = ValueLayout.ADDRESS;
 
   private CTypes() {}
+
+  // The JDK makes the handles of bool and pointer layouts from those of byte and long, out of a
+  // dozen classes that it writes at their first use. That is felt in a start; this is the same.
+
+  /** Reads a {@code bool}. */
+  public static boolean bool(MemorySegment segment, long offset) {
+    return segment.get(C_CHAR, offset) != 0;
+  }
+
+  /** Writes a {@code bool}. */
+  public static void bool(MemorySegment segment, long offset, boolean value) {
+    segment.set(C_CHAR, offset, (byte) (value ? 1 : 0));
+  }
+
+  /** Reads a pointer, as a segment of size zero. */
+  public static MemorySegment pointer(MemorySegment segment, long offset) {
+    return MemorySegment.ofAddress(segment.get(C_LONG_LONG, offset));
+  }
+
+  /**
+   * Writes a pointer.
+   *
+   * @throws IllegalArgumentException if {@code value} is on the heap and so has no address
+   */
+  public static void pointer(MemorySegment segment, long offset, MemorySegment value) {
+    if (!value.isNative()) {
+      throw new IllegalArgumentException("a segment on the heap has no address: " + value);
+    }
+    segment.set(C_LONG_LONG, offset, value.address());
+  }
 }

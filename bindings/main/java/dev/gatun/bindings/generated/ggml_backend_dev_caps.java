@@ -40,7 +40,7 @@ public final class ggml_backend_dev_caps {
      * }
      */
     public static boolean async(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 0);
+        return CTypes.bool(struct, 0);
     }
 
     /** Writes field:
@@ -49,7 +49,7 @@ public final class ggml_backend_dev_caps {
      * }
      */
     public static void async(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 0, value);
+        CTypes.bool(struct, 0, value);
     }
 
     /** Offset in bytes of field:
@@ -65,7 +65,7 @@ public final class ggml_backend_dev_caps {
      * }
      */
     public static boolean host_buffer(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 1);
+        return CTypes.bool(struct, 1);
     }
 
     /** Writes field:
@@ -74,7 +74,7 @@ public final class ggml_backend_dev_caps {
      * }
      */
     public static void host_buffer(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 1, value);
+        CTypes.bool(struct, 1, value);
     }
 
     /** Offset in bytes of field:
@@ -90,7 +90,7 @@ public final class ggml_backend_dev_caps {
      * }
      */
     public static boolean buffer_from_host_ptr(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 2);
+        return CTypes.bool(struct, 2);
     }
 
     /** Writes field:
@@ -99,7 +99,7 @@ public final class ggml_backend_dev_caps {
      * }
      */
     public static void buffer_from_host_ptr(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 2, value);
+        CTypes.bool(struct, 2, value);
     }
 
     /** Offset in bytes of field:
@@ -115,7 +115,7 @@ public final class ggml_backend_dev_caps {
      * }
      */
     public static boolean events(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 3);
+        return CTypes.bool(struct, 3);
     }
 
     /** Writes field:
@@ -124,7 +124,7 @@ public final class ggml_backend_dev_caps {
      * }
      */
     public static void events(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 3, value);
+        CTypes.bool(struct, 3, value);
     }
 
     /** Offset in bytes of field:
@@ -140,7 +140,7 @@ public final class ggml_backend_dev_caps {
      * }
      */
     public static boolean mmap_support(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 4);
+        return CTypes.bool(struct, 4);
     }
 
     /** Writes field:
@@ -149,7 +149,7 @@ public final class ggml_backend_dev_caps {
      * }
      */
     public static void mmap_support(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 4, value);
+        CTypes.bool(struct, 4, value);
     }
 
     /** Returns the layout, built anew: for checks, not for hot paths. */

@@ -42,7 +42,7 @@ public final class ggml_backend_dev_props {
      * }
      */
     public static MemorySegment name(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 0);
+        return CTypes.pointer(struct, 0);
     }
 
     /** Writes field:
@@ -51,7 +51,7 @@ public final class ggml_backend_dev_props {
      * }
      */
     public static void name(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 0, value);
+        CTypes.pointer(struct, 0, value);
     }
 
     /** Offset in bytes of field:
@@ -67,7 +67,7 @@ public final class ggml_backend_dev_props {
      * }
      */
     public static MemorySegment description(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 8);
+        return CTypes.pointer(struct, 8);
     }
 
     /** Writes field:
@@ -76,7 +76,7 @@ public final class ggml_backend_dev_props {
      * }
      */
     public static void description(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 8, value);
+        CTypes.pointer(struct, 8, value);
     }
 
     /** Offset in bytes of field:
@@ -167,7 +167,7 @@ public final class ggml_backend_dev_props {
      * }
      */
     public static MemorySegment device_id(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 40);
+        return CTypes.pointer(struct, 40);
     }
 
     /** Writes field:
@@ -176,7 +176,7 @@ public final class ggml_backend_dev_props {
      * }
      */
     public static void device_id(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 40, value);
+        CTypes.pointer(struct, 40, value);
     }
 
     /** Offset in bytes of field:

@@ -37,7 +37,7 @@ public final class ggml_backend_feature {
      * }
      */
     public static MemorySegment name(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 0);
+        return CTypes.pointer(struct, 0);
     }
 
     /** Writes field:
@@ -46,7 +46,7 @@ public final class ggml_backend_feature {
      * }
      */
     public static void name(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 0, value);
+        CTypes.pointer(struct, 0, value);
     }
 
     /** Offset in bytes of field:
@@ -62,7 +62,7 @@ public final class ggml_backend_feature {
      * }
      */
     public static MemorySegment value(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 8);
+        return CTypes.pointer(struct, 8);
     }
 
     /** Writes field:
@@ -71,7 +71,7 @@ public final class ggml_backend_feature {
      * }
      */
     public static void value(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 8, value);
+        CTypes.pointer(struct, 8, value);
     }
 
     /** Returns the layout, built anew: for checks, not for hot paths. */

@@ -67,7 +67,7 @@ public final class ggml_cplan {
      * }
      */
     public static MemorySegment work_data(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 8);
+        return CTypes.pointer(struct, 8);
     }
 
     /** Writes field:
@@ -76,7 +76,7 @@ public final class ggml_cplan {
      * }
      */
     public static void work_data(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 8, value);
+        CTypes.pointer(struct, 8, value);
     }
 
     /** Offset in bytes of field:
@@ -117,7 +117,7 @@ public final class ggml_cplan {
      * }
      */
     public static MemorySegment threadpool(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 24);
+        return CTypes.pointer(struct, 24);
     }
 
     /** Writes field:
@@ -126,7 +126,7 @@ public final class ggml_cplan {
      * }
      */
     public static void threadpool(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 24, value);
+        CTypes.pointer(struct, 24, value);
     }
 
     /** Offset in bytes of field:
@@ -142,7 +142,7 @@ public final class ggml_cplan {
      * }
      */
     public static MemorySegment abort_callback(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 32);
+        return CTypes.pointer(struct, 32);
     }
 
     /** Writes field:
@@ -151,7 +151,7 @@ public final class ggml_cplan {
      * }
      */
     public static void abort_callback(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 32, value);
+        CTypes.pointer(struct, 32, value);
     }
 
     /** Offset in bytes of field:
@@ -167,7 +167,7 @@ public final class ggml_cplan {
      * }
      */
     public static MemorySegment abort_callback_data(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 40);
+        return CTypes.pointer(struct, 40);
     }
 
     /** Writes field:
@@ -176,7 +176,7 @@ public final class ggml_cplan {
      * }
      */
     public static void abort_callback_data(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 40, value);
+        CTypes.pointer(struct, 40, value);
     }
 
     /** Offset in bytes of field:
@@ -192,7 +192,7 @@ public final class ggml_cplan {
      * }
      */
     public static boolean use_ref(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 48);
+        return CTypes.bool(struct, 48);
     }
 
     /** Writes field:
@@ -201,7 +201,7 @@ public final class ggml_cplan {
      * }
      */
     public static void use_ref(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 48, value);
+        CTypes.bool(struct, 48, value);
     }
 
     /** Returns the layout, built anew: for checks, not for hot paths. */

@@ -63,7 +63,7 @@ public final class ggml_init_params {
      * }
      */
     public static MemorySegment mem_buffer(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 8);
+        return CTypes.pointer(struct, 8);
     }
 
     /** Writes field:
@@ -72,7 +72,7 @@ public final class ggml_init_params {
      * }
      */
     public static void mem_buffer(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 8, value);
+        CTypes.pointer(struct, 8, value);
     }
 
     /** Offset in bytes of field:
@@ -88,7 +88,7 @@ public final class ggml_init_params {
      * }
      */
     public static boolean no_alloc(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 16);
+        return CTypes.bool(struct, 16);
     }
 
     /** Writes field:
@@ -97,7 +97,7 @@ public final class ggml_init_params {
      * }
      */
     public static void no_alloc(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 16, value);
+        CTypes.bool(struct, 16, value);
     }
 
     /** Returns the layout, built anew: for checks, not for hot paths. */

@@ -39,7 +39,7 @@ public final class ggml_tallocr {
      * }
      */
     public static MemorySegment buffer(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 0);
+        return CTypes.pointer(struct, 0);
     }
 
     /** Writes field:
@@ -48,7 +48,7 @@ public final class ggml_tallocr {
      * }
      */
     public static void buffer(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 0, value);
+        CTypes.pointer(struct, 0, value);
     }
 
     /** Offset in bytes of field:
@@ -64,7 +64,7 @@ public final class ggml_tallocr {
      * }
      */
     public static MemorySegment base(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 8);
+        return CTypes.pointer(struct, 8);
     }
 
     /** Writes field:
@@ -73,7 +73,7 @@ public final class ggml_tallocr {
      * }
      */
     public static void base(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 8, value);
+        CTypes.pointer(struct, 8, value);
     }
 
     /** Offset in bytes of field:

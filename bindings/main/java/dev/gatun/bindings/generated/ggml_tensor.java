@@ -75,7 +75,7 @@ public final class ggml_tensor {
      * }
      */
     public static MemorySegment buffer(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 8);
+        return CTypes.pointer(struct, 8);
     }
 
     /** Writes field:
@@ -84,7 +84,7 @@ public final class ggml_tensor {
      * }
      */
     public static void buffer(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 8, value);
+        CTypes.pointer(struct, 8, value);
     }
 
     /** Offset in bytes of field:
@@ -261,7 +261,7 @@ public final class ggml_tensor {
      * }
      */
     public static MemorySegment src(MemorySegment struct, long index) {
-        return struct.get(CTypes.C_POINTER, 152 + 8 * Objects.checkIndex(index, 10L));
+        return CTypes.pointer(struct, 152 + 8 * Objects.checkIndex(index, 10L));
     }
 
     /** Writes one element of field:
@@ -270,7 +270,7 @@ public final class ggml_tensor {
      * }
      */
     public static void src(MemorySegment struct, long index, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 152 + 8 * Objects.checkIndex(index, 10L), value);
+        CTypes.pointer(struct, 152 + 8 * Objects.checkIndex(index, 10L), value);
     }
 
     /** Offset in bytes of field:
@@ -286,7 +286,7 @@ public final class ggml_tensor {
      * }
      */
     public static MemorySegment view_src(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 232);
+        return CTypes.pointer(struct, 232);
     }
 
     /** Writes field:
@@ -295,7 +295,7 @@ public final class ggml_tensor {
      * }
      */
     public static void view_src(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 232, value);
+        CTypes.pointer(struct, 232, value);
     }
 
     /** Offset in bytes of field:
@@ -336,7 +336,7 @@ public final class ggml_tensor {
      * }
      */
     public static MemorySegment data(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 248);
+        return CTypes.pointer(struct, 248);
     }
 
     /** Writes field:
@@ -345,7 +345,7 @@ public final class ggml_tensor {
      * }
      */
     public static void data(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 248, value);
+        CTypes.pointer(struct, 248, value);
     }
 
     /** Offset in bytes of field:
@@ -395,7 +395,7 @@ public final class ggml_tensor {
      * }
      */
     public static MemorySegment extra(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 320);
+        return CTypes.pointer(struct, 320);
     }
 
     /** Writes field:
@@ -404,7 +404,7 @@ public final class ggml_tensor {
      * }
      */
     public static void extra(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 320, value);
+        CTypes.pointer(struct, 320, value);
     }
 
     /** Offset in bytes of field:

@@ -51,7 +51,7 @@ public final class ggml_threadpool_params {
      * }
      */
     public static boolean cpumask(MemorySegment struct, long index) {
-        return struct.get(CTypes.C_BOOL, 0 + 1 * Objects.checkIndex(index, 512L));
+        return CTypes.bool(struct, 0 + 1 * Objects.checkIndex(index, 512L));
     }
 
     /** Writes one element of field:
@@ -60,7 +60,7 @@ public final class ggml_threadpool_params {
      * }
      */
     public static void cpumask(MemorySegment struct, long index, boolean value) {
-        struct.set(CTypes.C_BOOL, 0 + 1 * Objects.checkIndex(index, 512L), value);
+        CTypes.bool(struct, 0 + 1 * Objects.checkIndex(index, 512L), value);
     }
 
     /** Offset in bytes of field:
@@ -151,7 +151,7 @@ public final class ggml_threadpool_params {
      * }
      */
     public static boolean strict_cpu(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 524);
+        return CTypes.bool(struct, 524);
     }
 
     /** Writes field:
@@ -160,7 +160,7 @@ public final class ggml_threadpool_params {
      * }
      */
     public static void strict_cpu(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 524, value);
+        CTypes.bool(struct, 524, value);
     }
 
     /** Offset in bytes of field:
@@ -176,7 +176,7 @@ public final class ggml_threadpool_params {
      * }
      */
     public static boolean paused(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 525);
+        return CTypes.bool(struct, 525);
     }
 
     /** Writes field:
@@ -185,7 +185,7 @@ public final class ggml_threadpool_params {
      * }
      */
     public static void paused(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 525, value);
+        CTypes.bool(struct, 525, value);
     }
 
     /** Returns the layout, built anew: for checks, not for hot paths. */

@@ -42,7 +42,7 @@ public final class ggml_type_traits {
      * }
      */
     public static MemorySegment type_name(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 0);
+        return CTypes.pointer(struct, 0);
     }
 
     /** Writes field:
@@ -51,7 +51,7 @@ public final class ggml_type_traits {
      * }
      */
     public static void type_name(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 0, value);
+        CTypes.pointer(struct, 0, value);
     }
 
     /** Offset in bytes of field:
@@ -142,7 +142,7 @@ public final class ggml_type_traits {
      * }
      */
     public static boolean is_quantized(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 32);
+        return CTypes.bool(struct, 32);
     }
 
     /** Writes field:
@@ -151,7 +151,7 @@ public final class ggml_type_traits {
      * }
      */
     public static void is_quantized(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 32, value);
+        CTypes.bool(struct, 32, value);
     }
 
     /** Offset in bytes of field:
@@ -167,7 +167,7 @@ public final class ggml_type_traits {
      * }
      */
     public static MemorySegment to_float(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 40);
+        return CTypes.pointer(struct, 40);
     }
 
     /** Writes field:
@@ -176,7 +176,7 @@ public final class ggml_type_traits {
      * }
      */
     public static void to_float(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 40, value);
+        CTypes.pointer(struct, 40, value);
     }
 
     /** Offset in bytes of field:
@@ -192,7 +192,7 @@ public final class ggml_type_traits {
      * }
      */
     public static MemorySegment from_float_ref(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 48);
+        return CTypes.pointer(struct, 48);
     }
 
     /** Writes field:
@@ -201,7 +201,7 @@ public final class ggml_type_traits {
      * }
      */
     public static void from_float_ref(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 48, value);
+        CTypes.pointer(struct, 48, value);
     }
 
     /** Returns the layout, built anew: for checks, not for hot paths. */

@@ -37,7 +37,7 @@ public final class gguf_init_params {
      * }
      */
     public static boolean no_alloc(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 0);
+        return CTypes.bool(struct, 0);
     }
 
     /** Writes field:
@@ -46,7 +46,7 @@ public final class gguf_init_params {
      * }
      */
     public static void no_alloc(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 0, value);
+        CTypes.bool(struct, 0, value);
     }
 
     /** Offset in bytes of field:
@@ -62,7 +62,7 @@ public final class gguf_init_params {
      * }
      */
     public static MemorySegment ctx(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 8);
+        return CTypes.pointer(struct, 8);
     }
 
     /** Writes field:
@@ -71,7 +71,7 @@ public final class gguf_init_params {
      * }
      */
     public static void ctx(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 8, value);
+        CTypes.pointer(struct, 8, value);
     }
 
     /** Returns the layout, built anew: for checks, not for hot paths. */

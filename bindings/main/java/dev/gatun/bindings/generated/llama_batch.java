@@ -67,7 +67,7 @@ public final class llama_batch {
      * }
      */
     public static MemorySegment token(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 8);
+        return CTypes.pointer(struct, 8);
     }
 
     /** Writes field:
@@ -76,7 +76,7 @@ public final class llama_batch {
      * }
      */
     public static void token(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 8, value);
+        CTypes.pointer(struct, 8, value);
     }
 
     /** Offset in bytes of field:
@@ -92,7 +92,7 @@ public final class llama_batch {
      * }
      */
     public static MemorySegment embd(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 16);
+        return CTypes.pointer(struct, 16);
     }
 
     /** Writes field:
@@ -101,7 +101,7 @@ public final class llama_batch {
      * }
      */
     public static void embd(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 16, value);
+        CTypes.pointer(struct, 16, value);
     }
 
     /** Offset in bytes of field:
@@ -117,7 +117,7 @@ public final class llama_batch {
      * }
      */
     public static MemorySegment pos(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 24);
+        return CTypes.pointer(struct, 24);
     }
 
     /** Writes field:
@@ -126,7 +126,7 @@ public final class llama_batch {
      * }
      */
     public static void pos(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 24, value);
+        CTypes.pointer(struct, 24, value);
     }
 
     /** Offset in bytes of field:
@@ -142,7 +142,7 @@ public final class llama_batch {
      * }
      */
     public static MemorySegment n_seq_id(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 32);
+        return CTypes.pointer(struct, 32);
     }
 
     /** Writes field:
@@ -151,7 +151,7 @@ public final class llama_batch {
      * }
      */
     public static void n_seq_id(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 32, value);
+        CTypes.pointer(struct, 32, value);
     }
 
     /** Offset in bytes of field:
@@ -167,7 +167,7 @@ public final class llama_batch {
      * }
      */
     public static MemorySegment seq_id(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 40);
+        return CTypes.pointer(struct, 40);
     }
 
     /** Writes field:
@@ -176,7 +176,7 @@ public final class llama_batch {
      * }
      */
     public static void seq_id(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 40, value);
+        CTypes.pointer(struct, 40, value);
     }
 
     /** Offset in bytes of field:
@@ -192,7 +192,7 @@ public final class llama_batch {
      * }
      */
     public static MemorySegment logits(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 48);
+        return CTypes.pointer(struct, 48);
     }
 
     /** Writes field:
@@ -201,7 +201,7 @@ public final class llama_batch {
      * }
      */
     public static void logits(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 48, value);
+        CTypes.pointer(struct, 48, value);
     }
 
     /** Returns the layout, built anew: for checks, not for hot paths. */

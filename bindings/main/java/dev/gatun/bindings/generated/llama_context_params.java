@@ -622,7 +622,7 @@ public final class llama_context_params {
      * }
      */
     public static MemorySegment cb_eval(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 88);
+        return CTypes.pointer(struct, 88);
     }
 
     /** Writes field:
@@ -631,7 +631,7 @@ public final class llama_context_params {
      * }
      */
     public static void cb_eval(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 88, value);
+        CTypes.pointer(struct, 88, value);
     }
 
     /** Offset in bytes of field:
@@ -647,7 +647,7 @@ public final class llama_context_params {
      * }
      */
     public static MemorySegment cb_eval_user_data(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 96);
+        return CTypes.pointer(struct, 96);
     }
 
     /** Writes field:
@@ -656,7 +656,7 @@ public final class llama_context_params {
      * }
      */
     public static void cb_eval_user_data(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 96, value);
+        CTypes.pointer(struct, 96, value);
     }
 
     /** Offset in bytes of field:
@@ -722,7 +722,7 @@ public final class llama_context_params {
      * }
      */
     public static MemorySegment abort_callback(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 112);
+        return CTypes.pointer(struct, 112);
     }
 
     /** Writes field:
@@ -731,7 +731,7 @@ public final class llama_context_params {
      * }
      */
     public static void abort_callback(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 112, value);
+        CTypes.pointer(struct, 112, value);
     }
 
     /** Offset in bytes of field:
@@ -747,7 +747,7 @@ public final class llama_context_params {
      * }
      */
     public static MemorySegment abort_callback_data(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 120);
+        return CTypes.pointer(struct, 120);
     }
 
     /** Writes field:
@@ -756,7 +756,7 @@ public final class llama_context_params {
      * }
      */
     public static void abort_callback_data(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 120, value);
+        CTypes.pointer(struct, 120, value);
     }
 
     /** Offset in bytes of field:
@@ -772,7 +772,7 @@ public final class llama_context_params {
      * }
      */
     public static boolean embeddings(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 128);
+        return CTypes.bool(struct, 128);
     }
 
     /** Writes field:
@@ -781,7 +781,7 @@ public final class llama_context_params {
      * }
      */
     public static void embeddings(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 128, value);
+        CTypes.bool(struct, 128, value);
     }
 
     /** Offset in bytes of field:
@@ -797,7 +797,7 @@ public final class llama_context_params {
      * }
      */
     public static boolean offload_kqv(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 129);
+        return CTypes.bool(struct, 129);
     }
 
     /** Writes field:
@@ -806,7 +806,7 @@ public final class llama_context_params {
      * }
      */
     public static void offload_kqv(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 129, value);
+        CTypes.bool(struct, 129, value);
     }
 
     /** Offset in bytes of field:
@@ -822,7 +822,7 @@ public final class llama_context_params {
      * }
      */
     public static boolean no_perf(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 130);
+        return CTypes.bool(struct, 130);
     }
 
     /** Writes field:
@@ -831,7 +831,7 @@ public final class llama_context_params {
      * }
      */
     public static void no_perf(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 130, value);
+        CTypes.bool(struct, 130, value);
     }
 
     /** Offset in bytes of field:
@@ -847,7 +847,7 @@ public final class llama_context_params {
      * }
      */
     public static boolean op_offload(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 131);
+        return CTypes.bool(struct, 131);
     }
 
     /** Writes field:
@@ -856,7 +856,7 @@ public final class llama_context_params {
      * }
      */
     public static void op_offload(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 131, value);
+        CTypes.bool(struct, 131, value);
     }
 
     /** Offset in bytes of field:
@@ -872,7 +872,7 @@ public final class llama_context_params {
      * }
      */
     public static boolean swa_full(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 132);
+        return CTypes.bool(struct, 132);
     }
 
     /** Writes field:
@@ -881,7 +881,7 @@ public final class llama_context_params {
      * }
      */
     public static void swa_full(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 132, value);
+        CTypes.bool(struct, 132, value);
     }
 
     /** Offset in bytes of field:
@@ -897,7 +897,7 @@ public final class llama_context_params {
      * }
      */
     public static boolean kv_unified(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 133);
+        return CTypes.bool(struct, 133);
     }
 
     /** Writes field:
@@ -906,7 +906,7 @@ public final class llama_context_params {
      * }
      */
     public static void kv_unified(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 133, value);
+        CTypes.bool(struct, 133, value);
     }
 
     /** Offset in bytes of field:
@@ -922,7 +922,7 @@ public final class llama_context_params {
      * }
      */
     public static MemorySegment samplers(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 136);
+        return CTypes.pointer(struct, 136);
     }
 
     /** Writes field:
@@ -931,7 +931,7 @@ public final class llama_context_params {
      * }
      */
     public static void samplers(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 136, value);
+        CTypes.pointer(struct, 136, value);
     }
 
     /** Offset in bytes of field:
@@ -972,7 +972,7 @@ public final class llama_context_params {
      * }
      */
     public static MemorySegment ctx_other(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 152);
+        return CTypes.pointer(struct, 152);
     }
 
     /** Writes field:
@@ -981,7 +981,7 @@ public final class llama_context_params {
      * }
      */
     public static void ctx_other(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 152, value);
+        CTypes.pointer(struct, 152, value);
     }
 
     /** Returns the layout, built anew: for checks, not for hot paths. */

@@ -38,7 +38,7 @@ public final class llama_model_imatrix_data {
      * }
      */
     public static MemorySegment name(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 0);
+        return CTypes.pointer(struct, 0);
     }
 
     /** Writes field:
@@ -47,7 +47,7 @@ public final class llama_model_imatrix_data {
      * }
      */
     public static void name(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 0, value);
+        CTypes.pointer(struct, 0, value);
     }
 
     /** Offset in bytes of field:
@@ -63,7 +63,7 @@ public final class llama_model_imatrix_data {
      * }
      */
     public static MemorySegment data(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 8);
+        return CTypes.pointer(struct, 8);
     }
 
     /** Writes field:
@@ -72,7 +72,7 @@ public final class llama_model_imatrix_data {
      * }
      */
     public static void data(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 8, value);
+        CTypes.pointer(struct, 8, value);
     }
 
     /** Offset in bytes of field:

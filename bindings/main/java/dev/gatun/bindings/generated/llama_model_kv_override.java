@@ -153,7 +153,7 @@ public final class llama_model_kv_override {
      * }
      */
     public static boolean val_bool(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 136);
+        return CTypes.bool(struct, 136);
     }
 
     /** Writes field:
@@ -162,7 +162,7 @@ public final class llama_model_kv_override {
      * }
      */
     public static void val_bool(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 136, value);
+        CTypes.bool(struct, 136, value);
     }
 
     /** Offset in bytes of field:

@@ -52,7 +52,7 @@ public final class llama_model_params {
      * }
      */
     public static MemorySegment devices(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 0);
+        return CTypes.pointer(struct, 0);
     }
 
     /** Writes field:
@@ -61,7 +61,7 @@ public final class llama_model_params {
      * }
      */
     public static void devices(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 0, value);
+        CTypes.pointer(struct, 0, value);
     }
 
     /** Offset in bytes of field:
@@ -77,7 +77,7 @@ public final class llama_model_params {
      * }
      */
     public static MemorySegment tensor_buft_overrides(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 8);
+        return CTypes.pointer(struct, 8);
     }
 
     /** Writes field:
@@ -86,7 +86,7 @@ public final class llama_model_params {
      * }
      */
     public static void tensor_buft_overrides(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 8, value);
+        CTypes.pointer(struct, 8, value);
     }
 
     /** Offset in bytes of field:
@@ -227,7 +227,7 @@ public final class llama_model_params {
      * }
      */
     public static MemorySegment tensor_split(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 40);
+        return CTypes.pointer(struct, 40);
     }
 
     /** Writes field:
@@ -236,7 +236,7 @@ public final class llama_model_params {
      * }
      */
     public static void tensor_split(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 40, value);
+        CTypes.pointer(struct, 40, value);
     }
 
     /** Offset in bytes of field:
@@ -252,7 +252,7 @@ public final class llama_model_params {
      * }
      */
     public static MemorySegment progress_callback(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 48);
+        return CTypes.pointer(struct, 48);
     }
 
     /** Writes field:
@@ -261,7 +261,7 @@ public final class llama_model_params {
      * }
      */
     public static void progress_callback(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 48, value);
+        CTypes.pointer(struct, 48, value);
     }
 
     /** Offset in bytes of field:
@@ -277,7 +277,7 @@ public final class llama_model_params {
      * }
      */
     public static MemorySegment progress_callback_user_data(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 56);
+        return CTypes.pointer(struct, 56);
     }
 
     /** Writes field:
@@ -286,7 +286,7 @@ public final class llama_model_params {
      * }
      */
     public static void progress_callback_user_data(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 56, value);
+        CTypes.pointer(struct, 56, value);
     }
 
     /** Offset in bytes of field:
@@ -302,7 +302,7 @@ public final class llama_model_params {
      * }
      */
     public static MemorySegment kv_overrides(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 64);
+        return CTypes.pointer(struct, 64);
     }
 
     /** Writes field:
@@ -311,7 +311,7 @@ public final class llama_model_params {
      * }
      */
     public static void kv_overrides(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 64, value);
+        CTypes.pointer(struct, 64, value);
     }
 
     /** Offset in bytes of field:
@@ -327,7 +327,7 @@ public final class llama_model_params {
      * }
      */
     public static boolean vocab_only(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 72);
+        return CTypes.bool(struct, 72);
     }
 
     /** Writes field:
@@ -336,7 +336,7 @@ public final class llama_model_params {
      * }
      */
     public static void vocab_only(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 72, value);
+        CTypes.bool(struct, 72, value);
     }
 
     /** Offset in bytes of field:
@@ -352,7 +352,7 @@ public final class llama_model_params {
      * }
      */
     public static boolean check_tensors(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 73);
+        return CTypes.bool(struct, 73);
     }
 
     /** Writes field:
@@ -361,7 +361,7 @@ public final class llama_model_params {
      * }
      */
     public static void check_tensors(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 73, value);
+        CTypes.bool(struct, 73, value);
     }
 
     /** Offset in bytes of field:
@@ -377,7 +377,7 @@ public final class llama_model_params {
      * }
      */
     public static boolean use_extra_bufts(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 74);
+        return CTypes.bool(struct, 74);
     }
 
     /** Writes field:
@@ -386,7 +386,7 @@ public final class llama_model_params {
      * }
      */
     public static void use_extra_bufts(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 74, value);
+        CTypes.bool(struct, 74, value);
     }
 
     /** Offset in bytes of field:
@@ -402,7 +402,7 @@ public final class llama_model_params {
      * }
      */
     public static boolean no_host(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 75);
+        return CTypes.bool(struct, 75);
     }
 
     /** Writes field:
@@ -411,7 +411,7 @@ public final class llama_model_params {
      * }
      */
     public static void no_host(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 75, value);
+        CTypes.bool(struct, 75, value);
     }
 
     /** Offset in bytes of field:
@@ -427,7 +427,7 @@ public final class llama_model_params {
      * }
      */
     public static boolean no_alloc(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 76);
+        return CTypes.bool(struct, 76);
     }
 
     /** Writes field:
@@ -436,7 +436,7 @@ public final class llama_model_params {
      * }
      */
     public static void no_alloc(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 76, value);
+        CTypes.bool(struct, 76, value);
     }
 
     /** Offset in bytes of field:
@@ -452,7 +452,7 @@ public final class llama_model_params {
      * }
      */
     public static boolean load_mtp(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 77);
+        return CTypes.bool(struct, 77);
     }
 
     /** Writes field:
@@ -461,7 +461,7 @@ public final class llama_model_params {
      * }
      */
     public static void load_mtp(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 77, value);
+        CTypes.bool(struct, 77, value);
     }
 
     /** Returns the layout, built anew: for checks, not for hot paths. */

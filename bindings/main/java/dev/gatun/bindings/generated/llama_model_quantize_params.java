@@ -150,7 +150,7 @@ public final class llama_model_quantize_params {
      * }
      */
     public static boolean allow_requantize(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 16);
+        return CTypes.bool(struct, 16);
     }
 
     /** Writes field:
@@ -159,7 +159,7 @@ public final class llama_model_quantize_params {
      * }
      */
     public static void allow_requantize(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 16, value);
+        CTypes.bool(struct, 16, value);
     }
 
     /** Offset in bytes of field:
@@ -175,7 +175,7 @@ public final class llama_model_quantize_params {
      * }
      */
     public static boolean quantize_output_tensor(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 17);
+        return CTypes.bool(struct, 17);
     }
 
     /** Writes field:
@@ -184,7 +184,7 @@ public final class llama_model_quantize_params {
      * }
      */
     public static void quantize_output_tensor(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 17, value);
+        CTypes.bool(struct, 17, value);
     }
 
     /** Offset in bytes of field:
@@ -200,7 +200,7 @@ public final class llama_model_quantize_params {
      * }
      */
     public static boolean only_copy(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 18);
+        return CTypes.bool(struct, 18);
     }
 
     /** Writes field:
@@ -209,7 +209,7 @@ public final class llama_model_quantize_params {
      * }
      */
     public static void only_copy(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 18, value);
+        CTypes.bool(struct, 18, value);
     }
 
     /** Offset in bytes of field:
@@ -225,7 +225,7 @@ public final class llama_model_quantize_params {
      * }
      */
     public static boolean pure(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 19);
+        return CTypes.bool(struct, 19);
     }
 
     /** Writes field:
@@ -234,7 +234,7 @@ public final class llama_model_quantize_params {
      * }
      */
     public static void pure(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 19, value);
+        CTypes.bool(struct, 19, value);
     }
 
     /** Offset in bytes of field:
@@ -250,7 +250,7 @@ public final class llama_model_quantize_params {
      * }
      */
     public static boolean keep_split(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 20);
+        return CTypes.bool(struct, 20);
     }
 
     /** Writes field:
@@ -259,7 +259,7 @@ public final class llama_model_quantize_params {
      * }
      */
     public static void keep_split(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 20, value);
+        CTypes.bool(struct, 20, value);
     }
 
     /** Offset in bytes of field:
@@ -275,7 +275,7 @@ public final class llama_model_quantize_params {
      * }
      */
     public static boolean dry_run(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 21);
+        return CTypes.bool(struct, 21);
     }
 
     /** Writes field:
@@ -284,7 +284,7 @@ public final class llama_model_quantize_params {
      * }
      */
     public static void dry_run(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 21, value);
+        CTypes.bool(struct, 21, value);
     }
 
     /** Offset in bytes of field:
@@ -300,7 +300,7 @@ public final class llama_model_quantize_params {
      * }
      */
     public static MemorySegment imatrix(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 24);
+        return CTypes.pointer(struct, 24);
     }
 
     /** Writes field:
@@ -309,7 +309,7 @@ public final class llama_model_quantize_params {
      * }
      */
     public static void imatrix(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 24, value);
+        CTypes.pointer(struct, 24, value);
     }
 
     /** Offset in bytes of field:
@@ -325,7 +325,7 @@ public final class llama_model_quantize_params {
      * }
      */
     public static MemorySegment kv_overrides(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 32);
+        return CTypes.pointer(struct, 32);
     }
 
     /** Writes field:
@@ -334,7 +334,7 @@ public final class llama_model_quantize_params {
      * }
      */
     public static void kv_overrides(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 32, value);
+        CTypes.pointer(struct, 32, value);
     }
 
     /** Offset in bytes of field:
@@ -350,7 +350,7 @@ public final class llama_model_quantize_params {
      * }
      */
     public static MemorySegment tt_overrides(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 40);
+        return CTypes.pointer(struct, 40);
     }
 
     /** Writes field:
@@ -359,7 +359,7 @@ public final class llama_model_quantize_params {
      * }
      */
     public static void tt_overrides(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 40, value);
+        CTypes.pointer(struct, 40, value);
     }
 
     /** Offset in bytes of field:
@@ -375,7 +375,7 @@ public final class llama_model_quantize_params {
      * }
      */
     public static MemorySegment prune_layers(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 48);
+        return CTypes.pointer(struct, 48);
     }
 
     /** Writes field:
@@ -384,7 +384,7 @@ public final class llama_model_quantize_params {
      * }
      */
     public static void prune_layers(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 48, value);
+        CTypes.pointer(struct, 48, value);
     }
 
     /** Offset in bytes of field:

@@ -37,7 +37,7 @@ public final class llama_model_tensor_override {
      * }
      */
     public static MemorySegment pattern(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 0);
+        return CTypes.pointer(struct, 0);
     }
 
     /** Writes field:
@@ -46,7 +46,7 @@ public final class llama_model_tensor_override {
      * }
      */
     public static void pattern(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 0, value);
+        CTypes.pointer(struct, 0, value);
     }
 
     /** Offset in bytes of field:

@@ -36,7 +36,7 @@ public final class llama_sampler_chain_params {
      * }
      */
     public static boolean no_perf(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 0);
+        return CTypes.bool(struct, 0);
     }
 
     /** Writes field:
@@ -45,7 +45,7 @@ public final class llama_sampler_chain_params {
      * }
      */
     public static void no_perf(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 0, value);
+        CTypes.bool(struct, 0, value);
     }
 
     /** Returns the layout, built anew: for checks, not for hot paths. */

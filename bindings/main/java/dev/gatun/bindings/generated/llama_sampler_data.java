@@ -39,7 +39,7 @@ public final class llama_sampler_data {
      * }
      */
     public static MemorySegment logits(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 0);
+        return CTypes.pointer(struct, 0);
     }
 
     /** Writes field:
@@ -48,7 +48,7 @@ public final class llama_sampler_data {
      * }
      */
     public static void logits(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 0, value);
+        CTypes.pointer(struct, 0, value);
     }
 
     /** Offset in bytes of field:
@@ -64,7 +64,7 @@ public final class llama_sampler_data {
      * }
      */
     public static MemorySegment probs(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 8);
+        return CTypes.pointer(struct, 8);
     }
 
     /** Writes field:
@@ -73,7 +73,7 @@ public final class llama_sampler_data {
      * }
      */
     public static void probs(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 8, value);
+        CTypes.pointer(struct, 8, value);
     }
 
     /** Offset in bytes of field:
@@ -89,7 +89,7 @@ public final class llama_sampler_data {
      * }
      */
     public static MemorySegment sampled(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 16);
+        return CTypes.pointer(struct, 16);
     }
 
     /** Writes field:
@@ -98,7 +98,7 @@ public final class llama_sampler_data {
      * }
      */
     public static void sampled(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 16, value);
+        CTypes.pointer(struct, 16, value);
     }
 
     /** Offset in bytes of field:
@@ -114,7 +114,7 @@ public final class llama_sampler_data {
      * }
      */
     public static MemorySegment candidates(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 24);
+        return CTypes.pointer(struct, 24);
     }
 
     /** Writes field:
@@ -123,7 +123,7 @@ public final class llama_sampler_data {
      * }
      */
     public static void candidates(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 24, value);
+        CTypes.pointer(struct, 24, value);
     }
 
     /** Returns the layout, built anew: for checks, not for hot paths. */

@@ -252,7 +252,7 @@ public final class llama_sampler_i {
      * }
      */
     public static MemorySegment name(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 0);
+        return CTypes.pointer(struct, 0);
     }
 
     /** Writes field:
@@ -261,7 +261,7 @@ public final class llama_sampler_i {
      * }
      */
     public static void name(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 0, value);
+        CTypes.pointer(struct, 0, value);
     }
 
     /** Offset in bytes of field:
@@ -277,7 +277,7 @@ public final class llama_sampler_i {
      * }
      */
     public static MemorySegment accept(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 8);
+        return CTypes.pointer(struct, 8);
     }
 
     /** Writes field:
@@ -286,7 +286,7 @@ public final class llama_sampler_i {
      * }
      */
     public static void accept(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 8, value);
+        CTypes.pointer(struct, 8, value);
     }
 
     /** Offset in bytes of field:
@@ -302,7 +302,7 @@ public final class llama_sampler_i {
      * }
      */
     public static MemorySegment apply(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 16);
+        return CTypes.pointer(struct, 16);
     }
 
     /** Writes field:
@@ -311,7 +311,7 @@ public final class llama_sampler_i {
      * }
      */
     public static void apply(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 16, value);
+        CTypes.pointer(struct, 16, value);
     }
 
     /** Offset in bytes of field:
@@ -327,7 +327,7 @@ public final class llama_sampler_i {
      * }
      */
     public static MemorySegment reset(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 24);
+        return CTypes.pointer(struct, 24);
     }
 
     /** Writes field:
@@ -336,7 +336,7 @@ public final class llama_sampler_i {
      * }
      */
     public static void reset(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 24, value);
+        CTypes.pointer(struct, 24, value);
     }
 
     /** Offset in bytes of field:
@@ -352,7 +352,7 @@ public final class llama_sampler_i {
      * }
      */
     public static MemorySegment clone(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 32);
+        return CTypes.pointer(struct, 32);
     }
 
     /** Writes field:
@@ -361,7 +361,7 @@ public final class llama_sampler_i {
      * }
      */
     public static void clone(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 32, value);
+        CTypes.pointer(struct, 32, value);
     }
 
     /** Offset in bytes of field:
@@ -377,7 +377,7 @@ public final class llama_sampler_i {
      * }
      */
     public static MemorySegment free(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 40);
+        return CTypes.pointer(struct, 40);
     }
 
     /** Writes field:
@@ -386,7 +386,7 @@ public final class llama_sampler_i {
      * }
      */
     public static void free(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 40, value);
+        CTypes.pointer(struct, 40, value);
     }
 
     /** Offset in bytes of field:
@@ -402,7 +402,7 @@ public final class llama_sampler_i {
      * }
      */
     public static MemorySegment backend_init(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 48);
+        return CTypes.pointer(struct, 48);
     }
 
     /** Writes field:
@@ -411,7 +411,7 @@ public final class llama_sampler_i {
      * }
      */
     public static void backend_init(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 48, value);
+        CTypes.pointer(struct, 48, value);
     }
 
     /** Offset in bytes of field:
@@ -427,7 +427,7 @@ public final class llama_sampler_i {
      * }
      */
     public static MemorySegment backend_accept(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 56);
+        return CTypes.pointer(struct, 56);
     }
 
     /** Writes field:
@@ -436,7 +436,7 @@ public final class llama_sampler_i {
      * }
      */
     public static void backend_accept(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 56, value);
+        CTypes.pointer(struct, 56, value);
     }
 
     /** Offset in bytes of field:
@@ -452,7 +452,7 @@ public final class llama_sampler_i {
      * }
      */
     public static MemorySegment backend_apply(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 64);
+        return CTypes.pointer(struct, 64);
     }
 
     /** Writes field:
@@ -461,7 +461,7 @@ public final class llama_sampler_i {
      * }
      */
     public static void backend_apply(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 64, value);
+        CTypes.pointer(struct, 64, value);
     }
 
     /** Offset in bytes of field:
@@ -477,7 +477,7 @@ public final class llama_sampler_i {
      * }
      */
     public static MemorySegment backend_set_input(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 72);
+        return CTypes.pointer(struct, 72);
     }
 
     /** Writes field:
@@ -486,7 +486,7 @@ public final class llama_sampler_i {
      * }
      */
     public static void backend_set_input(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 72, value);
+        CTypes.pointer(struct, 72, value);
     }
 
     /** Offset in bytes of field:
@@ -502,7 +502,7 @@ public final class llama_sampler_i {
      * }
      */
     public static MemorySegment backend_reset(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 80);
+        return CTypes.pointer(struct, 80);
     }
 
     /** Writes field:
@@ -511,7 +511,7 @@ public final class llama_sampler_i {
      * }
      */
     public static void backend_reset(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 80, value);
+        CTypes.pointer(struct, 80, value);
     }
 
     /** Offset in bytes of field:
@@ -527,7 +527,7 @@ public final class llama_sampler_i {
      * }
      */
     public static MemorySegment copy_state(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 88);
+        return CTypes.pointer(struct, 88);
     }
 
     /** Writes field:
@@ -536,7 +536,7 @@ public final class llama_sampler_i {
      * }
      */
     public static void copy_state(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 88, value);
+        CTypes.pointer(struct, 88, value);
     }
 
     /** Returns the layout, built anew: for checks, not for hot paths. */

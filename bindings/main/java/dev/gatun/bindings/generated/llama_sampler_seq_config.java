@@ -62,7 +62,7 @@ public final class llama_sampler_seq_config {
      * }
      */
     public static MemorySegment sampler(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 8);
+        return CTypes.pointer(struct, 8);
     }
 
     /** Writes field:
@@ -71,7 +71,7 @@ public final class llama_sampler_seq_config {
      * }
      */
     public static void sampler(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 8, value);
+        CTypes.pointer(struct, 8, value);
     }
 
     /** Returns the layout, built anew: for checks, not for hot paths. */

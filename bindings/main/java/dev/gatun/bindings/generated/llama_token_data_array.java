@@ -39,7 +39,7 @@ public final class llama_token_data_array {
      * }
      */
     public static MemorySegment data(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 0);
+        return CTypes.pointer(struct, 0);
     }
 
     /** Writes field:
@@ -48,7 +48,7 @@ public final class llama_token_data_array {
      * }
      */
     public static void data(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 0, value);
+        CTypes.pointer(struct, 0, value);
     }
 
     /** Offset in bytes of field:
@@ -114,7 +114,7 @@ public final class llama_token_data_array {
      * }
      */
     public static boolean sorted(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 24);
+        return CTypes.bool(struct, 24);
     }
 
     /** Writes field:
@@ -123,7 +123,7 @@ public final class llama_token_data_array {
      * }
      */
     public static void sorted(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 24, value);
+        CTypes.bool(struct, 24, value);
     }
 
     /** Returns the layout, built anew: for checks, not for hot paths. */

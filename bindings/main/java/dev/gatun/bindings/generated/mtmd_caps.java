@@ -37,7 +37,7 @@ public final class mtmd_caps {
      * }
      */
     public static boolean inp_vision(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 0);
+        return CTypes.bool(struct, 0);
     }
 
     /** Writes field:
@@ -46,7 +46,7 @@ public final class mtmd_caps {
      * }
      */
     public static void inp_vision(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 0, value);
+        CTypes.bool(struct, 0, value);
     }
 
     /** Offset in bytes of field:
@@ -62,7 +62,7 @@ public final class mtmd_caps {
      * }
      */
     public static boolean inp_audio(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 1);
+        return CTypes.bool(struct, 1);
     }
 
     /** Writes field:
@@ -71,7 +71,7 @@ public final class mtmd_caps {
      * }
      */
     public static void inp_audio(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 1, value);
+        CTypes.bool(struct, 1, value);
     }
 
     /** Returns the layout, built anew: for checks, not for hot paths. */

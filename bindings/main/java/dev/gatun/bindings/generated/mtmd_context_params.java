@@ -50,7 +50,7 @@ public final class mtmd_context_params {
      * }
      */
     public static boolean use_gpu(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 0);
+        return CTypes.bool(struct, 0);
     }
 
     /** Writes field:
@@ -59,7 +59,7 @@ public final class mtmd_context_params {
      * }
      */
     public static void use_gpu(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 0, value);
+        CTypes.bool(struct, 0, value);
     }
 
     /** Offset in bytes of field:
@@ -75,7 +75,7 @@ public final class mtmd_context_params {
      * }
      */
     public static MemorySegment device(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 8);
+        return CTypes.pointer(struct, 8);
     }
 
     /** Writes field:
@@ -84,7 +84,7 @@ public final class mtmd_context_params {
      * }
      */
     public static void device(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 8, value);
+        CTypes.pointer(struct, 8, value);
     }
 
     /** Offset in bytes of field:
@@ -100,7 +100,7 @@ public final class mtmd_context_params {
      * }
      */
     public static boolean print_timings(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 16);
+        return CTypes.bool(struct, 16);
     }
 
     /** Writes field:
@@ -109,7 +109,7 @@ public final class mtmd_context_params {
      * }
      */
     public static void print_timings(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 16, value);
+        CTypes.bool(struct, 16, value);
     }
 
     /** Offset in bytes of field:
@@ -150,7 +150,7 @@ public final class mtmd_context_params {
      * }
      */
     public static MemorySegment image_marker(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 24);
+        return CTypes.pointer(struct, 24);
     }
 
     /** Writes field:
@@ -159,7 +159,7 @@ public final class mtmd_context_params {
      * }
      */
     public static void image_marker(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 24, value);
+        CTypes.pointer(struct, 24, value);
     }
 
     /** Offset in bytes of field:
@@ -175,7 +175,7 @@ public final class mtmd_context_params {
      * }
      */
     public static MemorySegment media_marker(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 32);
+        return CTypes.pointer(struct, 32);
     }
 
     /** Writes field:
@@ -184,7 +184,7 @@ public final class mtmd_context_params {
      * }
      */
     public static void media_marker(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 32, value);
+        CTypes.pointer(struct, 32, value);
     }
 
     /** Offset in bytes of field:
@@ -225,7 +225,7 @@ public final class mtmd_context_params {
      * }
      */
     public static boolean warmup(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 44);
+        return CTypes.bool(struct, 44);
     }
 
     /** Writes field:
@@ -234,7 +234,7 @@ public final class mtmd_context_params {
      * }
      */
     public static void warmup(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 44, value);
+        CTypes.bool(struct, 44, value);
     }
 
     /** Offset in bytes of field:
@@ -300,7 +300,7 @@ public final class mtmd_context_params {
      * }
      */
     public static MemorySegment cb_eval(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 56);
+        return CTypes.pointer(struct, 56);
     }
 
     /** Writes field:
@@ -309,7 +309,7 @@ public final class mtmd_context_params {
      * }
      */
     public static void cb_eval(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 56, value);
+        CTypes.pointer(struct, 56, value);
     }
 
     /** Offset in bytes of field:
@@ -325,7 +325,7 @@ public final class mtmd_context_params {
      * }
      */
     public static MemorySegment cb_eval_user_data(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 64);
+        return CTypes.pointer(struct, 64);
     }
 
     /** Writes field:
@@ -334,7 +334,7 @@ public final class mtmd_context_params {
      * }
      */
     public static void cb_eval_user_data(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 64, value);
+        CTypes.pointer(struct, 64, value);
     }
 
     /** Offset in bytes of field:
@@ -375,7 +375,7 @@ public final class mtmd_context_params {
      * }
      */
     public static MemorySegment progress_callback(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 80);
+        return CTypes.pointer(struct, 80);
     }
 
     /** Writes field:
@@ -384,7 +384,7 @@ public final class mtmd_context_params {
      * }
      */
     public static void progress_callback(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 80, value);
+        CTypes.pointer(struct, 80, value);
     }
 
     /** Offset in bytes of field:
@@ -400,7 +400,7 @@ public final class mtmd_context_params {
      * }
      */
     public static MemorySegment progress_callback_user_data(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 88);
+        return CTypes.pointer(struct, 88);
     }
 
     /** Writes field:
@@ -409,7 +409,7 @@ public final class mtmd_context_params {
      * }
      */
     public static void progress_callback_user_data(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 88, value);
+        CTypes.pointer(struct, 88, value);
     }
 
     /** Returns the layout, built anew: for checks, not for hot paths. */

@@ -88,7 +88,7 @@ public final class mtmd_gen_audio_info {
      * }
      */
     public static MemorySegment model_variant(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 8);
+        return CTypes.pointer(struct, 8);
     }
 
     /** Writes field:
@@ -97,7 +97,7 @@ public final class mtmd_gen_audio_info {
      * }
      */
     public static void model_variant(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 8, value);
+        CTypes.pointer(struct, 8, value);
     }
 
     /** Returns the layout, built anew: for checks, not for hot paths. */

@@ -98,7 +98,7 @@ public final class mtmd_gen_inp {
      * }
      */
     public static MemorySegment embd(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 8);
+        return CTypes.pointer(struct, 8);
     }
 
     /** Writes field:
@@ -107,7 +107,7 @@ public final class mtmd_gen_inp {
      * }
      */
     public static void embd(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 8, value);
+        CTypes.pointer(struct, 8, value);
     }
 
     /** Offset in bytes of field:
@@ -223,7 +223,7 @@ public final class mtmd_gen_inp {
      * }
      */
     public static MemorySegment codes(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 32);
+        return CTypes.pointer(struct, 32);
     }
 
     /** Writes field:
@@ -232,7 +232,7 @@ public final class mtmd_gen_inp {
      * }
      */
     public static void codes(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 32, value);
+        CTypes.pointer(struct, 32, value);
     }
 
     /** Offset in bytes of field:
@@ -273,7 +273,7 @@ public final class mtmd_gen_inp {
      * }
      */
     public static MemorySegment feats(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 48);
+        return CTypes.pointer(struct, 48);
     }
 
     /** Writes field:
@@ -282,7 +282,7 @@ public final class mtmd_gen_inp {
      * }
      */
     public static void feats(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 48, value);
+        CTypes.pointer(struct, 48, value);
     }
 
     /** Offset in bytes of field:
@@ -323,7 +323,7 @@ public final class mtmd_gen_inp {
      * }
      */
     public static MemorySegment state_data(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 64);
+        return CTypes.pointer(struct, 64);
     }
 
     /** Writes field:
@@ -332,7 +332,7 @@ public final class mtmd_gen_inp {
      * }
      */
     public static void state_data(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 64, value);
+        CTypes.pointer(struct, 64, value);
     }
 
     /** Offset in bytes of field:

@@ -45,7 +45,7 @@ public final class mtmd_gen_out {
      * }
      */
     public static MemorySegment codes(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 0);
+        return CTypes.pointer(struct, 0);
     }
 
     /** Writes field:
@@ -54,7 +54,7 @@ public final class mtmd_gen_out {
      * }
      */
     public static void codes(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 0, value);
+        CTypes.pointer(struct, 0, value);
     }
 
     /** Offset in bytes of field:
@@ -95,7 +95,7 @@ public final class mtmd_gen_out {
      * }
      */
     public static MemorySegment feats(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 16);
+        return CTypes.pointer(struct, 16);
     }
 
     /** Writes field:
@@ -104,7 +104,7 @@ public final class mtmd_gen_out {
      * }
      */
     public static void feats(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 16, value);
+        CTypes.pointer(struct, 16, value);
     }
 
     /** Offset in bytes of field:
@@ -145,7 +145,7 @@ public final class mtmd_gen_out {
      * }
      */
     public static MemorySegment embd(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 32);
+        return CTypes.pointer(struct, 32);
     }
 
     /** Writes field:
@@ -154,7 +154,7 @@ public final class mtmd_gen_out {
      * }
      */
     public static void embd(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 32, value);
+        CTypes.pointer(struct, 32, value);
     }
 
     /** Offset in bytes of field:
@@ -170,7 +170,7 @@ public final class mtmd_gen_out {
      * }
      */
     public static boolean is_eos(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 40);
+        return CTypes.bool(struct, 40);
     }
 
     /** Writes field:
@@ -179,7 +179,7 @@ public final class mtmd_gen_out {
      * }
      */
     public static void is_eos(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 40, value);
+        CTypes.bool(struct, 40, value);
     }
 
     /** Offset in bytes of field:
@@ -195,7 +195,7 @@ public final class mtmd_gen_out {
      * }
      */
     public static MemorySegment audio(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 48);
+        return CTypes.pointer(struct, 48);
     }
 
     /** Writes field:
@@ -204,7 +204,7 @@ public final class mtmd_gen_out {
      * }
      */
     public static void audio(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 48, value);
+        CTypes.pointer(struct, 48, value);
     }
 
     /** Offset in bytes of field:
@@ -245,7 +245,7 @@ public final class mtmd_gen_out {
      * }
      */
     public static MemorySegment state_data(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 64);
+        return CTypes.pointer(struct, 64);
     }
 
     /** Writes field:
@@ -254,7 +254,7 @@ public final class mtmd_gen_out {
      * }
      */
     public static void state_data(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 64, value);
+        CTypes.pointer(struct, 64, value);
     }
 
     /** Offset in bytes of field:

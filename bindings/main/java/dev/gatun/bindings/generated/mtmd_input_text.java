@@ -39,7 +39,7 @@ public final class mtmd_input_text {
      * }
      */
     public static MemorySegment text(MemorySegment struct) {
-        return struct.get(CTypes.C_POINTER, 0);
+        return CTypes.pointer(struct, 0);
     }
 
     /** Writes field:
@@ -48,7 +48,7 @@ public final class mtmd_input_text {
      * }
      */
     public static void text(MemorySegment struct, MemorySegment value) {
-        struct.set(CTypes.C_POINTER, 0, value);
+        CTypes.pointer(struct, 0, value);
     }
 
     /** Offset in bytes of field:
@@ -89,7 +89,7 @@ public final class mtmd_input_text {
      * }
      */
     public static boolean add_special(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 16);
+        return CTypes.bool(struct, 16);
     }
 
     /** Writes field:
@@ -98,7 +98,7 @@ public final class mtmd_input_text {
      * }
      */
     public static void add_special(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 16, value);
+        CTypes.bool(struct, 16, value);
     }
 
     /** Offset in bytes of field:
@@ -114,7 +114,7 @@ public final class mtmd_input_text {
      * }
      */
     public static boolean parse_special(MemorySegment struct) {
-        return struct.get(CTypes.C_BOOL, 17);
+        return CTypes.bool(struct, 17);
     }
 
     /** Writes field:
@@ -123,7 +123,7 @@ public final class mtmd_input_text {
      * }
      */
     public static void parse_special(MemorySegment struct, boolean value) {
-        struct.set(CTypes.C_BOOL, 17, value);
+        CTypes.bool(struct, 17, value);
     }
 
     /** Returns the layout, built anew: for checks, not for hot paths. */

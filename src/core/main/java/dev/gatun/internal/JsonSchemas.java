@@ -4,6 +4,7 @@ import static dev.gatun.bindings.generated.gatun_shim_h.gatun_free;
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_json_schema_to_grammar;
 
 import dev.gatun.bindings.Segments;
+import dev.gatun.bindings.generated.CTypes;
 import dev.gatun.error.GrammarException;
 import dev.gatun.sampling.Grammar;
 import java.lang.foreign.Arena;
@@ -51,7 +52,7 @@ public final class JsonSchemas {
           gatun_json_schema_to_grammar(
               call.allocateFrom(schema.schema()), out, error.segment(), error.capacity());
       Status.check("turning the JSON schema into a grammar", status, error, GrammarException::new);
-      MemorySegment text = out.get(ValueLayout.ADDRESS, 0);
+      MemorySegment text = CTypes.pointer(out, 0);
       try {
         return new Grammar.Gbnf(Segments.utf8(text, MAX_GRAMMAR_BYTES), "root");
       } finally {

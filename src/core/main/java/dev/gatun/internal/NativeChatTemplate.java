@@ -6,6 +6,7 @@ import static dev.gatun.bindings.generated.gatun_shim_h.gatun_free;
 import static dev.gatun.bindings.generated.llama_h.llama_model_chat_template;
 
 import dev.gatun.bindings.Segments;
+import dev.gatun.bindings.generated.CTypes;
 import dev.gatun.chat.ChatMessage;
 import dev.gatun.chat.ChatPrompt;
 import dev.gatun.chat.ChatRequest;
@@ -127,7 +128,7 @@ public final class NativeChatTemplate implements ChatTemplate {
           message ->
               new ChatTemplateException(
                   message + "; change the messages, or give a template of your own"));
-      MemorySegment text = out.get(ValueLayout.ADDRESS, 0);
+      MemorySegment text = CTypes.pointer(out, 0);
       try {
         return prompt(Segments.utf8(text, MAX_TEXT_BYTES));
       } finally {

@@ -14,6 +14,7 @@ import static dev.gatun.bindings.generated.llama_h.llama_n_ctx;
 import static dev.gatun.bindings.generated.llama_h.llama_n_ctx_seq;
 
 import dev.gatun.bindings.Segments;
+import dev.gatun.bindings.generated.CTypes;
 import dev.gatun.bindings.generated.llama_batch;
 import dev.gatun.bindings.generated.llama_context_params;
 import dev.gatun.error.ContextCreateException;
@@ -115,7 +116,7 @@ public final class NativeContext {
           gatun_context_new(model.handle(), params, out, error.segment(), error.capacity());
       NativeLog.drain();
       Status.check("creating the context", status, error, ContextCreateException::new);
-      created = out.get(ValueLayout.ADDRESS, 0);
+      created = CTypes.pointer(out, 0);
 
       status =
           gatun_threadpools_attach(
@@ -130,7 +131,7 @@ public final class NativeContext {
         llama_free(created);
       }
       Status.check("creating the thread pools", status, error, ContextCreateException::new);
-      MemorySegment pools = out.get(ValueLayout.ADDRESS, 0);
+      MemorySegment pools = CTypes.pointer(out, 0);
       gatun_interrupt_attach(created, interrupt.cell());
       return Segments.owned(
           created,
@@ -143,13 +144,15 @@ public final class NativeContext {
   }
 
   private MemorySegment newBatch() {
-    MemorySegment counts = bufferArena.allocate(ValueLayout.JAVA_INT, batchTokens);
-    MemorySegment pointers = bufferArena.allocate(ValueLayout.ADDRESS, batchTokens);
+    // Filled as arrays: thousands of single writes would be felt in a start.
+    int[] ones = new int[batchTokens];
+    long[] addresses = new long[batchTokens];
     for (int i = 0; i < batchTokens; i++) {
-      counts.setAtIndex(ValueLayout.JAVA_INT, i, 1);
-      pointers.setAtIndex(
-          ValueLayout.ADDRESS, i, sequences.asSlice(4L * i, ValueLayout.JAVA_INT));
+      ones[i] = 1;
+      addresses[i] = sequences.address() + 4L * i;
     }
+    MemorySegment counts = bufferArena.allocateFrom(ValueLayout.JAVA_INT, ones);
+    MemorySegment pointers = bufferArena.allocateFrom(ValueLayout.JAVA_LONG, addresses);
     MemorySegment struct = bufferArena.allocate(llama_batch.BYTES, llama_batch.ALIGNMENT);
     llama_batch.token(struct, tokens);
     llama_batch.pos(struct, positions);

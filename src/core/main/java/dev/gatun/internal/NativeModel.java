@@ -9,6 +9,7 @@ import static dev.gatun.bindings.generated.llama_h.llama_model_get_vocab;
 
 import dev.gatun.bindings.ProgressCallback;
 import dev.gatun.bindings.Segments;
+import dev.gatun.bindings.generated.CTypes;
 import dev.gatun.bindings.generated.llama_h;
 import dev.gatun.bindings.generated.llama_model_params;
 import dev.gatun.error.AlreadyClosedException;
@@ -68,8 +69,8 @@ public final class NativeModel {
       }
       MemorySegment paths = call.allocate(ValueLayout.ADDRESS, files.size());
       for (int i = 0; i < files.size(); i++) {
-        paths.setAtIndex(
-            ValueLayout.ADDRESS, i, call.allocateFrom(files.get(i).toAbsolutePath().toString()));
+        CTypes.pointer(
+            paths, 8L * i, call.allocateFrom(files.get(i).toAbsolutePath().toString()));
       }
       MemorySegment out = call.allocate(ValueLayout.ADDRESS);
       ErrorBuffer error = new ErrorBuffer(call);
@@ -79,7 +80,7 @@ public final class NativeModel {
       Path first = files.getFirst();
       if (progress.failure().isPresent()) {
         if (status == Status.OK) {
-          llama_model_free(out.get(ValueLayout.ADDRESS, 0));
+          llama_model_free(CTypes.pointer(out, 0));
         }
         throw new CallbackException(
             "the progress listener threw while loading " + first, progress.failure().get());
@@ -93,7 +94,7 @@ public final class NativeModel {
           error,
           message -> new ModelLoadException(message + "; gatun info shows what the file holds"));
       MemorySegment handle =
-          Segments.owned(out.get(ValueLayout.ADDRESS, 0), arena, llama_h::llama_model_free);
+          Segments.owned(CTypes.pointer(out, 0), arena, llama_h::llama_model_free);
       return new NativeModel(arena, handle, "model " + first.getFileName());
     } catch (RuntimeException | Error e) {
       arena.close();
@@ -158,7 +159,7 @@ public final class NativeModel {
               error.capacity());
       NativeLog.drain();
       Status.check("loading the LoRA adapter " + file, status, error, ModelLoadException::new);
-      return out.get(ValueLayout.ADDRESS, 0);
+      return CTypes.pointer(out, 0);
     } finally {
       guard.exit();
     }
