@@ -19,7 +19,8 @@ final class GgufSplits {
   static final String COUNT = "split.count";
   static final String TENSORS = "split.tensors.count";
 
-  private static final int MAX_PARTS = 99_999;
+  // The numbers are written in 16 bits.
+  private static final int MAX_PARTS = 65_535;
   private static final Pattern NAME = Pattern.compile("(.*)-(\\d{5})-of-(\\d{5})\\.gguf");
 
   private GgufSplits() {}
@@ -148,6 +149,10 @@ final class GgufSplits {
     }
     if (!(value instanceof GgufValue.Whole whole) || whole.value() < 0 || whole.value() > limit) {
       throw fault(path, "has the value " + value + " for key '" + key + "'");
+    }
+    // Native code ends the process on another type in the second part and after.
+    if (!key.equals(TENSORS) && whole.type() != GgufType.UINT16) {
+      throw fault(path, "has key '" + key + "' as " + whole.type() + " instead of UINT16");
     }
     return (int) whole.value();
   }

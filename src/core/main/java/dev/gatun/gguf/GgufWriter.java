@@ -134,7 +134,8 @@ public final class GgufWriter {
 
   /** Returns the length the file will have, in bytes. */
   public long fileBytes() {
-    long bytes = dataOffset(header());
+    byte[] header = header();
+    long bytes = tensors.isEmpty() ? header.length : dataOffset(header);
     long alignment = alignment();
     for (Pending tensor : tensors.values()) {
       bytes += GgufParser.alignUp(tensor.bytes(), alignment);

@@ -28,7 +28,7 @@ final class ModelFileCheck {
    */
   static void check(GgufFile file) {
     ModelFileCheck check = new ModelFileCheck(file);
-    check.splits();
+    check.finiteNumbers();
     VocabularyCheck.check(check);
     if (!file.model().isVocabularyOnly()) {
       HyperparameterCheck.check(check);
@@ -96,13 +96,7 @@ final class ModelFileCheck {
             + "; the file is damaged or was converted wrongly: take it from another source");
   }
 
-  private void splits() {
-    for (String key : new String[] {GgufSplits.NUMBER, GgufSplits.COUNT}) {
-      GgufValue value = file.metadata().get(key);
-      if (value != null && value.type() != GgufType.UINT16) {
-        throw fault(key, "must be a UINT16");
-      }
-    }
+  private void finiteNumbers() {
     for (Map.Entry<String, GgufValue> entry : file.metadata().entrySet()) {
       if (entry.getValue() instanceof GgufValue.Real real
           && !Double.isFinite(real.value())

@@ -526,11 +526,11 @@ public final class GgufMutator {
     for (GgufEncoder.Row row : table) {
       packed.add(
           new GgufEncoder.Row(row.name(), row.dimensions(), row.typeCode(), data.size()));
-      long bytes = bytesOf(row);
-      for (long i = 0; i < bytes; i++) {
-        long at = headerBytes + row.offset() + i;
-        data.write(at < original.length ? original[(int) at] : 0);
-      }
+      int bytes = Math.toIntExact(bytesOf(row));
+      int from = Math.toIntExact(headerBytes + row.offset());
+      int there = Math.min(bytes, original.length - from);
+      data.write(original, from, there);
+      data.writeBytes(new byte[bytes - there]);
       pad(data);
     }
     ByteArrayOutputStream out = new ByteArrayOutputStream(original.length);
