@@ -126,7 +126,7 @@ public final class LlamaModel implements AutoCloseable {
     if (!Files.isRegularFile(adapter)) {
       throw new ModelLoadException("there is no LoRA adapter file " + adapter + "; check the path");
     }
-    GgufFile.open(adapter);
+    GgufFile.open(adapter).requireLoadableAdapter(file);
     return new LoraAdapter(model, model.loadLora(adapter), adapter);
   }
 

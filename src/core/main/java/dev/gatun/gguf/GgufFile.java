@@ -103,6 +103,18 @@ public final class GgufFile {
     return this;
   }
 
+  /**
+   * Checks that native code can be given this LoRA adapter without ending the process.
+   *
+   * @param base the model it is for
+   * @return this file
+   * @throws GgufFormatException naming the key or the tensor and what to do
+   */
+  public GgufFile requireLoadableAdapter(GgufFile base) {
+    AdapterFileCheck.check(this, base);
+    return this;
+  }
+
   private static GgufParser.Parsed parse(Path path, int part) {
     if (Files.isDirectory(path)) {
       throw new GgufFormatException(path + " is a folder; name the .gguf file in it");

@@ -16,7 +16,7 @@ final class ModelFileCheck {
   private final GgufFile file;
   private final String architecture;
 
-  private ModelFileCheck(GgufFile file) {
+  ModelFileCheck(GgufFile file) {
     this.file = file;
     this.architecture = file.model().architecture();
   }

@@ -107,7 +107,8 @@ public final class GgufMutator {
     "tokenizer.ggml.add_eos_token", "tokenizer.ggml.add_sep_token",
     "tokenizer.ggml.add_space_prefix", "tokenizer.ggml.remove_extra_whitespaces",
     "tokenizer.ggml.precompiled_charsmap", "tokenizer.chat_template",
-    "tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.suppress_tokens"
+    "tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.suppress_tokens", "adapter.type",
+    "adapter.lora.alpha", "adapter.alora.invocation_tokens"
   };
 
   private static final String[] ARCHITECTURES = {
@@ -293,6 +294,9 @@ public final class GgufMutator {
             .filter(entry -> entry.getValue() instanceof GgufArray)
             .map(Map.Entry::getKey)
             .toList();
+    if (keys.isEmpty()) {
+      return keyAdded(random);
+    }
     String key = keys.get(random.nextInt(keys.size()));
     GgufArray array = (GgufArray) metadata.get(key);
     List<GgufValue> values = new ArrayList<>();
@@ -433,7 +437,10 @@ public final class GgufMutator {
   }
 
   private GgufValue arrayOfLayers(SplittableRandom random) {
-    int layers = Math.toIntExact(((GgufValue.Whole) metadata.get(prefix() + "block_count")).value());
+    int layers =
+        metadata.get(prefix() + "block_count") instanceof GgufValue.Whole count
+            ? Math.toIntExact(count.value())
+            : 2;
     GgufType type =
         switch (random.nextInt(4)) {
           case 0 -> GgufType.INT32;
