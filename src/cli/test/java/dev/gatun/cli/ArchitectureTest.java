@@ -1,6 +1,5 @@
 package dev.gatun.cli;
 
-import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
 
 import com.tngtech.archunit.core.domain.JavaClasses;
@@ -25,23 +24,23 @@ class ArchitectureTest {
 
   @Test
   void theLineEditor_isUsedInOnePlace() {
-    classes()
+    noClasses()
         .that()
+        .haveNameNotMatching("dev\\.gatun\\.cli\\.EditedLines(\\$.*)?")
+        .should()
         .dependOnClassesThat()
         .resideInAPackage("org.jline..")
-        .should()
-        .haveNameMatching("dev\\.gatun\\.cli\\.EditedLines(\\$.*)?")
         .check(CLASSES);
   }
 
   @Test
   void theFriendlyParser_isUsedInTwoPlaces() {
-    classes()
+    noClasses()
         .that()
+        .haveNameNotMatching("dev\\.gatun\\.cli\\.(Picocli|CompletionCommand)(\\$.*)?")
+        .should()
         .dependOnClassesThat()
         .resideInAPackage("picocli..")
-        .should()
-        .haveNameMatching("dev\\.gatun\\.cli\\.(Picocli|CompletionCommand)(\\$.*)?")
         .check(CLASSES);
   }
 }
