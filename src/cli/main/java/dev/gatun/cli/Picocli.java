@@ -24,7 +24,7 @@ final class Picocli {
       """
 
       First steps:
-        gatun run "The pass key of Mira is 48213. What is the pass key of Mira?"
+        echo "The pass key of Mira is 48213." | gatun run --ask "What is the pass key of Mira?"
         gatun run -m model.gguf --file book.txt --ask "Who lives in Bath?"
         gatun help run, gatun help exit-codes
       """;

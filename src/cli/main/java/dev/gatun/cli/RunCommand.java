@@ -40,7 +40,7 @@ final class RunCommand extends Command {
   String footer() {
     return """
         Examples:
-          gatun run "Lena lives in Bath. Where does Lena live?"
+          gatun run -m model.gguf "Explain RoPE in two sentences."
           gatun run --file report.txt --ask "Who wrote the report?"
           git log | gatun run -m model.gguf --ask "What changed last week?"
         """;

@@ -19,7 +19,7 @@ class ChatCommandTest {
   void chat_overAPipe_answersEachLineAndKeepsWhatWasSaid() {
     Console.Result result =
         Console.piped(
-            "Lena lives in Bath. Where does Lena live?\n/stats\nWhere does Lena live?\n/stats\n",
+            "Lena lives in Bath.\\\nWhere does Lena live?\n/stats\nWhere does Lena live?\n/stats\n",
             "chat", "-q", "--temp", "0");
 
     List<String> lines = result.out().lines().toList();
@@ -41,10 +41,10 @@ class ChatCommandTest {
     Path file = folder.resolve("talk.json");
     Console.Result first =
         Console.piped(
-            "Lena lives in Bath. Where does Lena live?\n/save " + file + "\n/exit\nnever read\n",
+            "Lena lives in Bath.\\\nWhere does Lena live?\n/save " + file + "\n/exit\nnever read\n",
             "chat", "-q", "--temp", "0");
     assertTrue(first.out().contains("saved 2 messages"), first.out() + first.err());
-    assertTrue(Files.readString(file).contains("\"content\" : \"Lena lives in Bath.\""), Files.readString(file));
+    assertTrue(Files.readString(file).contains("\"content\" : \"Lena lives in Bath.\\nWhere"), Files.readString(file));
 
     Console.Result second =
         Console.piped(
@@ -57,9 +57,10 @@ class ChatCommandTest {
     String prose = Console.prose().replace('\n', ' ');
     Console.Result result =
         Console.piped(
-            "Lena lives in Bath. Where does Lena live?\n"
-                + prose.substring(0, 1200)
-                + "\nWhere does Lena live?\n",
+            prose.substring(0, 300)
+                + "\n"
+                + prose.substring(300, 1500)
+                + " Lena lives in Bath.\\\nWhere does Lena live?\n",
             "chat", "--temp", "0", "-n", "24");
     assertEquals(ExitCode.OK, result.code(), result.err());
     assertTrue(result.err().contains("using YaRN with factor"), result.err());
@@ -71,7 +72,7 @@ class ChatCommandTest {
     Console.Result result =
         Console.piped(
             "\"\"\"\nLena lives in Bath.\nWhere does Lena live?\n\"\"\"\n"
-                + "Oskar put the brass key \\\nin the blue box. Where is the brass key?\n",
+                + "Oskar put the brass key in the blue box.\\\nWhere is the brass key?\n",
             "chat", "-q", "--temp", "0");
     List<String> lines = result.out().lines().toList();
     assertEquals("Lena lives in Bath.", lines.get(0));
@@ -83,7 +84,7 @@ class ChatCommandTest {
     Console.Result result =
         Console.piped(
             Console.prose().replace('\n', ' ')
-                + "\n/load missing.json\n/nonsense\nLena lives in Bath. Where does Lena live?\n",
+                + "\n/load missing.json\n/nonsense\nLena lives in Bath.\\\nWhere does Lena live?\n",
             "chat", "-q", "--temp", "0", "-c", "200");
     assertEquals(3, result.errLines().size(), result.err());
     assertTrue(result.errLines().get(0).contains("raise -c/--ctx-size"), result.err());

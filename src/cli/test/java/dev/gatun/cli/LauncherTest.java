@@ -7,7 +7,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -37,6 +39,9 @@ class LauncherTest {
     Path jdk = folder.resolve(name);
     Files.createDirectories(jdk.resolve("bin"));
     Files.writeString(jdk.resolve("release"), "IMPLEMENTOR=\"X\"\nJAVA_VERSION=\"" + version + "\"\n");
+    // Some shells compare times by the second, and no JDK is installed in the second in which it is used first.
+    Files.setLastModifiedTime(
+        jdk.resolve("release"), FileTime.from(Instant.now().minusSeconds(3600)));
     Path java = jdk.resolve("bin/java");
     Files.writeString(java, "#!/bin/sh\necho \"I am " + name + "\"\nfor a; do echo \"$a\"; done\n");
     Files.setPosixFilePermissions(java, PosixFilePermissions.fromString("rwxr-xr-x"));
