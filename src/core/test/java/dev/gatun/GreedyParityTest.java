@@ -22,6 +22,12 @@ class GreedyParityTest {
   private static final int PROMPTS = 20;
   private static final int TOKENS = 200;
 
+  /**
+   * The tool prints through a thread of its own and now and then loses the end of its output, so it is asked for some
+   * more than is compared.
+   */
+  private static final int SPARE_TOKENS = 24;
+
   @TempDir Path folder;
 
   @Test
@@ -55,8 +61,9 @@ class GreedyParityTest {
           actual = continuation(model, session, prompt);
           generated += session.position();
         }
+        assertTrue(expected.length > actual.length, "the tool printed too little");
         assertArrayEquals(
-            expected,
+            Arrays.copyOf(expected, actual.length),
             actual,
             () ->
                 "prompt: "
@@ -94,16 +101,10 @@ class GreedyParityTest {
     List<String> arguments =
         new ArrayList<>(List.of("-m", model.toString(), "-f", file.toString()));
     arguments.addAll(
-        List.of("-n", "" + TOKENS, "-c", "512", "-t", "1", "-tb", "1", "--temp", "0"));
+        List.of("-n", "" + (TOKENS + SPARE_TOKENS), "-c", "512", "-t", "1", "-tb", "1", "--temp", "0"));
     arguments.addAll(
         List.of("-no-cnv", "--no-display-prompt", "--ignore-eos", "--no-escape", "--simple-io"));
-    byte[] out = PeerTools.run(peer, arguments);
-    // The tool ends its output with line breaks of its own.
-    int end = out.length;
-    while (end > 0 && out[end - 1] == '\n') {
-      end--;
-    }
-    return Arrays.copyOf(out, end);
+    return PeerTools.run(peer, arguments);
   }
 
   private static List<String> prompts() throws IOException {
