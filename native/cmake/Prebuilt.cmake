@@ -3,7 +3,9 @@
 # compiles llama.cpp for them.
 
 function(gatun_import target)
-  find_library(GATUN_LIBRARY_${target} NAMES ${target} PATHS ${ARGN} NO_DEFAULT_PATH REQUIRED)
+  # Not cached: the folder changes when the shim does.
+  unset(GATUN_LIBRARY_${target} CACHE)
+  find_library(GATUN_LIBRARY_${target} NAMES ${target} PATHS ${ARGN} NO_DEFAULT_PATH NO_CACHE REQUIRED)
   add_library(${target} SHARED IMPORTED GLOBAL)
   set_target_properties(${target} PROPERTIES
     IMPORTED_LOCATION "${GATUN_LIBRARY_${target}}"

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <regex>
 
 using gatun::fail;
 using gatun::guarded;
@@ -86,6 +87,9 @@ int32_t gatun_sampler_init_grammar_lazy(const struct llama_vocab * vocab, const 
         require_grammar(vocab, grammar, root, out);
         require(n_patterns == 0 || patterns != nullptr, "patterns may be NULL only when there are none");
         require(n_tokens == 0 || tokens != nullptr, "tokens may be NULL only when there are none");
+        for (size_t i = 0; i < n_patterns; i++) {
+            const std::regex parsed(patterns[i]); // llama.cpp would leak the half-made sampler when this throws
+        }
         *out = llama_sampler_init_grammar_lazy_patterns(vocab, grammar, root, patterns, n_patterns, tokens, n_tokens);
         if (*out == nullptr) {
             fail("the grammar was refused");
