@@ -34,7 +34,7 @@ final class HyperparameterCheck {
           "arwkv7", "bailingmoe", "bailingmoe3", "deepseek2", "deepseek2-ocr", "deepseek32",
           "deepseek4", "dflash", "dots3note", "falcon-h1", "gemma", "gemma-embedding", "gemma2",
           "gemma3", "gemma3n", "gemma4", "gemma4-assistant", "glm-dsa", "gpt-oss", "hrm_text",
-          "hy_v4", "jamba", "kimi-k3", "kimi-linear", "lfm2", "lfm2moe", "mamba", "mamba2",
+          "hy_v4", "jamba", "kimi-k3", "kimi-linear", "mamba", "mamba2",
           "mimo2", "minicpm3", "mistral4", "phimoe", "plamo2", "plamo3", "plm", "rwkv6",
           "rwkv6qwen2", "rwkv7", "step35", "t5", "t5encoder", "wavtokenizer-dec");
 

@@ -33,6 +33,7 @@ final class ModelFileCheck {
     if (!file.model().isVocabularyOnly()) {
       HyperparameterCheck.check(check);
       TensorTypeCheck.check(check);
+      TensorPresenceCheck.check(check);
     }
   }
 

@@ -339,6 +339,9 @@ public final class GgufMutator {
   }
 
   private Mutation tensor(SplittableRandom random) {
+    if (rows.isEmpty()) {
+      return value(random, false);
+    }
     List<GgufEncoder.Row> changed = new ArrayList<>(rows);
     int index = random.nextInt(changed.size());
     GgufEncoder.Row row = changed.get(index);
@@ -416,6 +419,9 @@ public final class GgufMutator {
   }
 
   private Mutation weights(SplittableRandom random) {
+    if (rows.isEmpty()) {
+      return array(random);
+    }
     byte[] bytes = original.clone();
     int count = 1 + random.nextInt(64);
     for (int i = 0; i < count; i++) {

@@ -147,6 +147,29 @@ class ModelFileCheckTest {
   }
 
   @Test
+  void layerWithoutATensorThatIsTakenForGranted_isRefused() {
+    GgufFile tiny = GgufFile.open(TestModels.tiny());
+    GgufWriter writer = new GgufWriter();
+    tiny.metadata().forEach(writer::put);
+    for (GgufTensor tensor : tiny.tensors()) {
+      if (!tensor.name().equals("blk.2.ffn_up.weight")) {
+        byte[] zeros = new byte[Math.toIntExact(tensor.bytes())];
+        writer.tensor(tensor.name(), tensor.type(), tensor.dimensions(), out -> out.write(zeros));
+      }
+    }
+    Path file = folder.resolve("incomplete.gguf");
+    writer.write(file);
+    assertRefused(file, "layer 2 is incomplete but it must have both ffn_up and ffn_down");
+    GgufWriter.copyOf(tiny)
+        .put("general.architecture", GgufValue.text("phi3"))
+        .put("phi3.block_count", GgufValue.uint32(5))
+        .put("phi3.embedding_length", GgufValue.uint32(256))
+        .put("phi3.attention.head_count", GgufValue.uint32(4))
+        .write(file);
+    assertRefused(file, "layer 4 is incomplete but it must have attn_q, attn_k and attn_v");
+  }
+
+  @Test
   void soundModels_pass_withAndWithoutOptionalKeys() {
     assertDoesNotThrow(() -> GgufFile.open(TestModels.tiny()).requireLoadable());
     List<String> optional = new ArrayList<>();
