@@ -13,7 +13,7 @@ import java.util.function.BiFunction;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** Finds the parts of a model that is split over several files and checks that they fit together. */
+/** Finds the parts of a model that is split over several files; checks that they fit together. */
 final class GgufSplits {
   static final String NUMBER = "split.no";
   static final String COUNT = "split.count";

@@ -24,8 +24,8 @@ import java.util.UUID;
 /**
  * Writes a GGUF file, version 3, little endian.
  *
- * <p>Tensor data is streamed, so a model larger than the heap can be written. The file appears under
- * its name only when it is complete: it is written beside it, forced to disk and renamed.
+ * <p>Tensor data is streamed, so a model larger than the heap can be written. The file appears
+ * under its name only when it is complete: it is written beside it, forced to disk and renamed.
  *
  * <pre>{@code
  * new GgufWriter()
@@ -153,7 +153,8 @@ public final class GgufWriter {
     Path absolute = target.toAbsolutePath();
     Path folder = Objects.requireNonNull(absolute.getParent(), "a file lies in a folder");
     // Not createTempFile, whose files only their owner may read.
-    Path temporary = folder.resolve("." + absolute.getFileName() + "." + UUID.randomUUID() + ".part");
+    Path temporary =
+        folder.resolve("." + absolute.getFileName() + "." + UUID.randomUUID() + ".part");
     boolean moved = false;
     try {
       try (FileChannel channel =

@@ -206,7 +206,8 @@ final class HyperparameterCheck {
     for (int i = 0; i < layers; i++) {
       if (heads[i] > MAX_HEADS || kvHeads[i] > MAX_HEADS) {
         throw file.fault(
-            heads[i] > MAX_HEADS ? headsKey : kvKey, "must be at most " + MAX_HEADS + " everywhere");
+            heads[i] > MAX_HEADS ? headsKey : kvKey,
+            "must be at most " + MAX_HEADS + " everywhere");
       }
       if (heads[i] > 0 && kvHeads[i] > 0 && heads[i] % kvHeads[i] != 0) {
         throw file.fault(
@@ -374,7 +375,9 @@ final class HyperparameterCheck {
         }
         sum += section;
       }
-      long rotated = file.uint32(file.key("rope.dimension_count")).orElse(headSize("attention.key_length", ""));
+      long rotated =
+          file.uint32(file.key("rope.dimension_count"))
+              .orElse(headSize("attention.key_length", ""));
       if (sum == 0 || sum > Math.max(1, rotated)) {
         throw file.fault(key, "must add up to between 1 and " + rotated);
       }

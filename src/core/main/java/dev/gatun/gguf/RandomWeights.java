@@ -5,8 +5,6 @@ import java.util.SplittableRandom;
 
 /** Makes tensor data from a seed, a piece at a time, straight in the type's block layout. */
 final class RandomWeights {
-  static final int EXPERTS = 4;
-
   private static final int BLOCKS_AT_ONCE = 4096;
   // Standard deviations of the uniform numbers that one block stores.
   private static final double DEVIATION_4_BIT = Math.sqrt((16 * 16 - 1) / 12.0);
@@ -40,7 +38,7 @@ final class RandomWeights {
     };
   }
 
-  /** Returns {@code rows} equal rows of F32 that begin with {@code first} and grow by {@code step}. */
+  /** Returns equal rows of F32 that begin with {@code first} and grow by {@code step}. */
   static GgufWriter.TensorData ramp(float first, float step, long size, long rows) {
     byte[] row = new byte[Math.toIntExact(size * Float.BYTES)];
     MemorySegment view = MemorySegment.ofArray(row);

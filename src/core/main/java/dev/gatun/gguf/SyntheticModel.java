@@ -10,9 +10,10 @@ import java.util.Objects;
 /**
  * Random-weight model files of real shapes, for tests and benchmarks with no download.
  *
- * <p>Such a model runs at the speed of a trained one of the same shape and says nothing sensible. Its
- * tokenizer is copied from another model and filled up with unused tokens. The same shape, source
- * and seed give the same bytes. Weights are made while they are written, so the heap stays small.
+ * <p>Such a model runs at the speed of a trained one of the same shape and says nothing sensible.
+ * Its tokenizer is copied from another model and filled up with unused tokens. The same shape,
+ * source and seed give the same bytes. Weights are made while they are written, so the heap stays
+ * small.
  *
  * <pre>{@code
  * SyntheticModel.write(SyntheticModel.Shape.named("qwen2-0.5b-q4_0"), tiny, target, 1);
@@ -24,6 +25,7 @@ public final class SyntheticModel {
   private static final double BIAS_DEVIATION = 0.1;
   private static final int STATE_SIZE = 16;
   private static final int CONVOLUTION = 4;
+  private static final int EXPERTS = 4;
   private static final int USED_EXPERTS = 2;
   private static final int UNUSED_TOKEN = 5;
   private static final float UNUSED_SCORE = -1e4f;
@@ -140,7 +142,10 @@ public final class SyntheticModel {
         RandomWeights.requireSupported(type);
         if (width % type.blockElements() != 0 || feedForward % type.blockElements() != 0) {
           throw new IllegalArgumentException(
-              "width and feedForward must be multiples of " + type.blockElements() + " for " + type);
+              "width and feedForward must be multiples of the block of "
+                  + type.blockElements()
+                  + " elements of "
+                  + type);
         }
       }
     }
@@ -203,7 +208,8 @@ public final class SyntheticModel {
     writer.put("general.architecture", GgufValue.text(shape.family().architecture()));
     writer.put("general.name", GgufValue.text(shape.name()));
     writer.put(
-        "general.description", GgufValue.text("Random weights of a real shape, seed " + seed + "."));
+        "general.description",
+        GgufValue.text("Random weights of a real shape, seed " + seed + "."));
     writer.put("general.file_type", GgufValue.uint32(fileType(shape.matrices())));
     number("context_length", shape.contextTokens());
     number("embedding_length", shape.width());
@@ -225,7 +231,7 @@ public final class SyntheticModel {
       case LLAMA -> rope(10_000);
       case LLAMA_MOE -> {
         rope(10_000);
-        number("expert_count", RandomWeights.EXPERTS);
+        number("expert_count", EXPERTS);
         number("expert_used_count", USED_EXPERTS);
       }
       case QWEN2 -> rope(1_000_000);
@@ -368,7 +374,7 @@ public final class SyntheticModel {
     long inner = shape.feedForward();
     constant(layer + "ffn_norm.weight", 1, width);
     if (shape.family() == Family.LLAMA_MOE) {
-      long experts = RandomWeights.EXPERTS;
+      long experts = EXPERTS;
       random(
           layer + "ffn_gate_inp.weight", GgmlType.F32, 1 / Math.sqrt(width), width, experts);
       matrix(layer + "ffn_gate_exps.weight", width, inner, experts);

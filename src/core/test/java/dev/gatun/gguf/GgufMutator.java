@@ -17,8 +17,9 @@ import java.util.SplittableRandom;
 /**
  * Damages a model file in the ways that files are damaged, and in the ways that an attacker would.
  *
- * <p>The same file and seed give the same damage. Half of the kinds work on bytes; the others decode
- * the file, change one thing and write it again, so that the damage lies deeper than the container.
+ * <p>The same file and seed give the same damage. Half of the kinds work on bytes; the others
+ * decode the file, change one thing and write it again, so that the damage lies deeper than the
+ * container. Long because a fifth of it is the tables of hostile values.
  */
 public final class GgufMutator {
   /** What was done, and the result. */
@@ -512,7 +513,8 @@ public final class GgufMutator {
       }
       default ->
           GgufArray.wholes(
-              type, values.stream().mapToLong(value -> ((GgufValue.Whole) value).value()).toArray());
+              type,
+              values.stream().mapToLong(value -> ((GgufValue.Whole) value).value()).toArray());
     };
   }
 

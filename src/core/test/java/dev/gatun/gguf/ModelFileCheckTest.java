@@ -17,7 +17,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Sound containers with values on which llama.cpp ends the process: refused before it sees them. */
+/** Sound containers with values on which llama.cpp ends the process are refused before. */
 class ModelFileCheckTest {
   @TempDir Path folder;
 
