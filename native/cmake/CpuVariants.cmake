@@ -2,6 +2,8 @@
 #
 # The list of variants and the features each needs is read from the pinned tree, so that it cannot go stale here.
 
+include(CheckCXXCompilerFlag)
+
 set(gatun_ggml_src "${GATUN_LLAMA_SOURCE}/ggml/src")
 file(STRINGS "${gatun_ggml_src}/CMakeLists.txt" gatun_variant_lines
      REGEX "^ *ggml_add_cpu_backend_variant\\([a-z0-9_.]+[^$]*\\)")
@@ -24,8 +26,31 @@ endif()
 list(GET gatun_known 0 gatun_baseline)
 set(gatun_cpu_unusable "")
 
+# Takes the variants that this compiler is too old for out of a list.
+function(gatun_drop_uncompilable names)
+  set(kept "")
+  foreach(name IN LISTS ${names})
+    get_target_property(flags ggml-cpu-${name} COMPILE_OPTIONS)
+    list(FILTER flags INCLUDE REGEX "^-m")
+    list(JOIN flags " " flags)
+    set(CMAKE_REQUIRED_QUIET ON)
+    string(MAKE_C_IDENTIFIER "GATUN_COMPILES_${name}" compiles)
+    if(NOT flags STREQUAL "")
+      check_cxx_compiler_flag("${flags}" ${compiles})
+    endif()
+    if(flags STREQUAL "" OR ${compiles})
+      list(APPEND kept ${name})
+    else()
+      list(APPEND gatun_cpu_unusable "${name} (the compiler is too old)")
+    endif()
+  endforeach()
+  set(${names} ${kept} PARENT_SCOPE)
+  set(gatun_cpu_unusable ${gatun_cpu_unusable} PARENT_SCOPE)
+endfunction()
+
 if(GATUN_CPU_VARIANTS STREQUAL "all")
   set(GATUN_CPU_NAMES ${gatun_known})
+  gatun_drop_uncompilable(GATUN_CPU_NAMES)
 elseif(GATUN_CPU_VARIANTS STREQUAL "local")
   if(CMAKE_CROSSCOMPILING)
     message(FATAL_ERROR "GATUN_CPU_VARIANTS=local asks what this machine can run, but the build is for ${GATUN_PLATFORM}; use 'all' or a list of: ${gatun_known}")
@@ -54,6 +79,7 @@ elseif(GATUN_CPU_VARIANTS STREQUAL "local")
       list(APPEND gatun_usable ${name})
     endif()
   endforeach()
+  gatun_drop_uncompilable(gatun_usable)
   # Of those that this machine can run, its loader would only ever take the one with the most features: build that, a
   # middle one to compare with and to fall back to, and the baseline. Each costs about a minute of compiling.
   set(best ${gatun_baseline})
