@@ -3,6 +3,7 @@ module dev.gatun.cli {
   requires dev.gatun.core;
   requires info.picocli;
   requires java.logging; // JLine's own log
+  requires jdk.unsupported; // JLine's signal handlers: Ctrl-C ends the answer, not the program
   requires org.jline;
   requires tools.jackson.core;
   requires static org.jspecify;

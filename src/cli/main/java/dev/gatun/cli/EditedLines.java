@@ -14,6 +14,7 @@ import org.jline.reader.UserInterruptException;
 import org.jline.reader.impl.DefaultParser;
 import org.jline.terminal.Terminal;
 import org.jline.terminal.TerminalBuilder;
+import org.jline.utils.Signals;
 import org.jspecify.annotations.Nullable;
 
 /** Lines from a person at a terminal: editing, history, several lines. The only user of JLine. */
@@ -28,11 +29,20 @@ final class EditedLines implements LineSource {
     try {
       Files.createDirectories(history.toAbsolutePath().getParent());
       // exec works with stty and needs no native access; dumb is for whatever cannot even do that.
-      terminal = TerminalBuilder.builder().system(true).provider("exec").dumb(true).build();
+      terminal =
+          TerminalBuilder.builder()
+              .system(true)
+              .provider("exec")
+              .dumb(true)
+              .nativeSignals(true)
+              .build();
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
     terminal.handle(Terminal.Signal.INT, signal -> action.interrupted());
+    if (terminal.getType().startsWith(Terminal.TYPE_DUMB)) {
+      Signals.register("INT", () -> action.interrupted()); // such a terminal has no signals of its own
+    }
     reader =
         LineReaderBuilder.builder()
             .appName("gatun")
