@@ -15,8 +15,8 @@ import java.util.regex.Pattern;
  * <p>What changes, and why:
  *
  * <ul>
- *   <li>Constants become Java compile-time constants, and offsets and sizes become literals: no class
- *       of the set runs an initialiser that computes layouts, which is most of a cold start.
+ *   <li>Constants become Java compile-time constants, and offsets and sizes become literals: no
+ *       class of the set runs an initialiser that computes layouts, which is most of a cold start.
  *   <li>The C types are the fixed ones of all 64-bit platforms, in one class, without {@code long}.
  *   <li>A pointer that native code returns has size zero, so that it cannot be read before somebody
  *       in {@code dev.gatun.bindings} has said how long it is.
@@ -24,8 +24,8 @@ import java.util.regex.Pattern;
  *       pointers) are left out: they belong to the hand-written half of the module.
  * </ul>
  *
- * <p>Functions of whole numbers and pointers are called by {@code Carrier}, which has one shape for all of
- * them; why stands there.
+ * <p>Functions of whole numbers and pointers are called by {@code Carrier}, which has one shape for
+ * all of them; why stands there.
  *
  * <p>Usage: {@code java Lean.java <jextract output> <generated package folder> <symbols file>}.
  */
@@ -36,14 +36,41 @@ final class Lean {
 
   private static final Map<String, Integer> SIZES =
       Map.of(
-          "C_BOOL", 1, "C_CHAR", 1, "C_SHORT", 2, "C_INT", 4, "C_LONG_LONG", 8, "C_FLOAT", 4,
-          "C_DOUBLE", 8, "C_POINTER", 8);
+          "C_BOOL",
+          1,
+          "C_CHAR",
+          1,
+          "C_SHORT",
+          2,
+          "C_INT",
+          4,
+          "C_LONG_LONG",
+          8,
+          "C_FLOAT",
+          4,
+          "C_DOUBLE",
+          8,
+          "C_POINTER",
+          8);
 
   private static final Map<String, String> JAVA =
       Map.of(
-          "C_BOOL", "boolean", "C_CHAR", "byte", "C_SHORT", "short", "C_INT", "int",
-          "C_LONG_LONG", "long", "C_FLOAT", "float", "C_DOUBLE", "double",
-          "C_POINTER", "MemorySegment");
+          "C_BOOL",
+          "boolean",
+          "C_CHAR",
+          "byte",
+          "C_SHORT",
+          "short",
+          "C_INT",
+          "int",
+          "C_LONG_LONG",
+          "long",
+          "C_FLOAT",
+          "float",
+          "C_DOUBLE",
+          "double",
+          "C_POINTER",
+          "MemorySegment");
 
   /** The most arguments that {@code Carrier.call} passes on. */
   private static final int CARRIED = 10;
@@ -99,17 +126,29 @@ final class Lean {
   private static final Pattern CONSTANT =
       Pattern.compile(
           "    private static final (\\w+) (\\w+) = \\(\\w+\\)(.*?);\n"
-              + "(    /\\*\\*\n(?:     \\*.*\n)+)    public static \\w+ \\w+\\(\\) \\{\n.*\n    }\n");
+              + "(    /\\*\\*\n"
+              + "(?:     \\*.*\n"
+              + ")+)    public static \\w+ \\w+\\(\\) \\{\n"
+              + ".*\n"
+              + "    }\n");
 
   private static final Pattern STRING =
       Pattern.compile(
-          "(    /\\*\\*\n(?:     \\*.*\n)+)    public static MemorySegment (\\w+)\\(\\) \\{\n"
-              + "        class Holder \\{\n.*\n.*allocateFrom\\((\".*\")\\);\n        }\n.*\n    }\n");
+          "(    /\\*\\*\n"
+              + "(?:     \\*.*\n"
+              + ")+)    public static MemorySegment (\\w+)\\(\\) \\{\n"
+              + "        class Holder \\{\n"
+              + ".*\n"
+              + ".*allocateFrom\\((\".*\")\\);\n"
+              + "        }\n"
+              + ".*\n"
+              + "    }\n");
 
   private static final Pattern FUNCTION =
       Pattern.compile(
           "    private static class (\\w+) \\{\n"
-              + "        public static final FunctionDescriptor DESC = (FunctionDescriptor\\.[^;]*);\n");
+              + "        public static final FunctionDescriptor DESC ="
+              + " (FunctionDescriptor\\.[^;]*);\n");
 
   private static final Pattern METHOD =
       Pattern.compile(
@@ -126,7 +165,8 @@ final class Lean {
       out.append("import java.lang.foreign.SegmentAllocator;\n");
     }
     out.append("import java.lang.invoke.MethodHandle;\n\n");
-    out.append("/** Functions and constants; each function is linked when it is first called. */\n");
+    out.append(
+        "/** Functions and constants; each function is linked when it is first called. */\n");
     out.append("@SuppressWarnings({\"restricted\", \"unused\"})\n");
     out.append("public final class ").append(name).append(" {\n\n");
     out.append("    private ").append(name).append("() {}\n");
@@ -144,7 +184,8 @@ final class Lean {
     Matcher string = STRING.matcher(text);
     while (string.find()) {
       out.append('\n').append(string.group(1));
-      out.append("    public static final String %s = %s;\n".formatted(string.group(2), string.group(3)));
+      out.append(
+          "    public static final String %s = %s;\n".formatted(string.group(2), string.group(3)));
     }
     var descriptors = new LinkedHashMap<String, String>();
     Matcher function = FUNCTION.matcher(text);
@@ -212,11 +253,13 @@ final class Lean {
 
   /** Whether {@code Carrier} can call it: see there. */
   private static boolean fitsCarrier(String desc) {
-    String[] kinds = desc.substring(desc.indexOf('(') + 1, desc.lastIndexOf(')')).strip().split("\\s*,\\s*");
+    String[] kinds =
+        desc.substring(desc.indexOf('(') + 1, desc.lastIndexOf(')')).strip().split("\\s*,\\s*");
     int first = desc.startsWith("FunctionDescriptor.ofVoid") ? 0 : 1;
     for (int i = 0; i < kinds.length; i++) {
       boolean wide = kinds[i].matches("CTypes\\.C_(POINTER|LONG_LONG)");
-      boolean whole = wide || kinds[i].isEmpty() || kinds[i].matches("CTypes\\.C_(INT|BOOL|CHAR|SHORT)");
+      boolean whole =
+          wide || kinds[i].isEmpty() || kinds[i].matches("CTypes\\.C_(INT|BOOL|CHAR|SHORT)");
       int position = i - first;
       if (!whole || position >= CARRIED || (position >= IN_REGISTERS && !wide)) {
         return false;
@@ -230,12 +273,13 @@ final class Lean {
     if (!method.group(4).isBlank()) {
       for (String parameter : method.group(4).split(",")) {
         String[] parts = parameter.strip().split(" ");
-        call.append(", ").append(
-            switch (parts[0]) {
-              case "MemorySegment" -> parts[1];
-              case "boolean" -> "Carrier.of(" + parts[1] + " ? 1 : 0)";
-              default -> "Carrier.of(" + parts[1] + ")";
-            });
+        call.append(", ")
+            .append(
+                switch (parts[0]) {
+                  case "MemorySegment" -> parts[1];
+                  case "boolean" -> "Carrier.of(" + parts[1] + " ? 1 : 0)";
+                  default -> "Carrier.of(" + parts[1] + ")";
+                });
       }
     }
     call.append(")");
@@ -265,8 +309,16 @@ final class Lean {
     if (m.group(1).contains("MemorySegment")) {
       imports += "import java.lang.foreign.MemorySegment;\n";
     }
-    return imports + "\n" + doc + "public final class " + name + " {\n\n    private " + name
-        + "() {}\n\n" + pointerBody(m, "    ") + "}\n";
+    return imports
+        + "\n"
+        + doc
+        + "public final class "
+        + name
+        + " {\n\n    private "
+        + name
+        + "() {}\n\n"
+        + pointerBody(m, "    ")
+        + "}\n";
   }
 
   private static String pointerBody(Matcher m, String indent) {
@@ -283,7 +335,9 @@ final class Lean {
             return %s;
         }
         """
-            .formatted(m.group(1), m.group(2).replaceAll("\\s+", " ").replace("( ", "(").replace(" )", ")"));
+            .formatted(
+                m.group(1),
+                m.group(2).replaceAll("\\s+", " ").replace("( ", "(").replace(" )", ")"));
     return body.indent(indent.length()).replaceAll("(?m)^ +$", "");
   }
 
@@ -306,7 +360,9 @@ final class Lean {
     return struct;
   }
 
-  /** Adds the fields of {@code structLayout(...)} or {@code unionLayout(...)}; {bytes, alignment}. */
+  /**
+   * Adds the fields of {@code structLayout(...)} or {@code unionLayout(...)}; {bytes, alignment}.
+   */
   private long[] group(String text, long base, List<Field> fields) {
     boolean union = text.stripLeading().startsWith("unionLayout");
     long at = 0;
@@ -321,7 +377,9 @@ final class Lean {
         bytes = Long.parseLong(member.replaceAll("\\D", ""));
         alignment = 1;
       } else if (member.startsWith("MemoryLayout.sequenceLayout(")) {
-        Matcher m = Pattern.compile("sequenceLayout\\((\\d+), (?:CTypes\\.)?(.*?)\\)\\.withName").matcher(member);
+        Matcher m =
+            Pattern.compile("sequenceLayout\\((\\d+), (?:CTypes\\.)?(.*?)\\)\\.withName")
+                .matcher(member);
         if (!m.find()) {
           throw new IllegalStateException("unexpected array " + member);
         }
@@ -335,7 +393,11 @@ final class Lean {
         bytes = inner[0];
         alignment = inner[1];
       } else {
-        String type = member.substring(0, member.lastIndexOf(".withName")).replace("CTypes.", "").replace(".layout()", "");
+        String type =
+            member
+                .substring(0, member.lastIndexOf(".withName"))
+                .replace("CTypes.", "")
+                .replace(".layout()", "");
         long[] element = sizeOf(type);
         bytes = element[0];
         alignment = element[1];
@@ -412,13 +474,23 @@ final class Lean {
       if (!m.find(nested.start())) {
         throw new IllegalStateException("no signature of " + name + "." + nested.group(1));
       }
-      body.append("\n    /** The function pointer {@code %1$s}. */\n    public static final class %1$s {\n\n        private %1$s() {}\n\n".formatted(nested.group(1)));
+      body.append(
+          "\n    /** The function pointer {@code %1$s}. */\n    public static final class %1$s {\n\n        private %1$s() {}\n\n"
+              .formatted(nested.group(1)));
       body.append(pointerBody(m, "        ")).append("    }\n");
     }
     boolean checks = false;
     for (Field f : struct.fields()) {
       Matcher doc =
-          Pattern.compile("Getter for field:\n\\s+\\* \\{@snippet lang=c :\n((?:     \\* .*\n)+?)     \\* }\n     \\*/\n    public static \\w+ " + Pattern.quote(f.name()) + "\\(")
+          Pattern.compile(
+                  "Getter for field:\n"
+                      + "\\s+\\* \\{@snippet lang=c :\n"
+                      + "((?:     \\* .*\n"
+                      + ")+?)     \\* }\n"
+                      + "     \\*/\n"
+                      + "    public static \\w+ "
+                      + Pattern.quote(f.name())
+                      + "\\(")
               .matcher(text);
       if (!doc.find()) {
         throw new IllegalStateException("no getter of " + name + "." + f.name());
@@ -430,20 +502,32 @@ final class Lean {
       boolean scalar = JAVA.containsKey(f.type());
       if (f.count() == 0 && scalar) {
         body.append("\n    /** Reads field:\n     * ").append(snippet);
-        body.append("    public static %1$s %2$s(MemorySegment struct) {\n        return %3$s;\n    }\n".formatted(java, f.name(), read(f.type(), "" + f.offset())));
+        body.append(
+            "    public static %1$s %2$s(MemorySegment struct) {\n        return %3$s;\n    }\n"
+                .formatted(java, f.name(), read(f.type(), "" + f.offset())));
         body.append("\n    /** Writes field:\n     * ").append(snippet);
-        body.append("    public static void %2$s(MemorySegment struct, %1$s value) {\n        %3$s;\n    }\n".formatted(java, f.name(), write(f.type(), "" + f.offset())));
+        body.append(
+            "    public static void %2$s(MemorySegment struct, %1$s value) {\n        %3$s;\n    }\n"
+                .formatted(java, f.name(), write(f.type(), "" + f.offset())));
         continue;
       }
       body.append("\n    /** Slice of field:\n     * ").append(snippet);
-      body.append("    public static MemorySegment %s(MemorySegment struct) {\n        return struct.asSlice(%d, %d);\n    }\n".formatted(f.name(), f.offset(), f.bytes()));
+      body.append(
+          "    public static MemorySegment %s(MemorySegment struct) {\n        return struct.asSlice(%d, %d);\n    }\n"
+              .formatted(f.name(), f.offset(), f.bytes()));
       if (f.count() > 0 && scalar) {
         checks = true;
-        String at = "%d + %d * Objects.checkIndex(index, %dL)".formatted(f.offset(), SIZES.get(f.type()), f.count());
+        String at =
+            "%d + %d * Objects.checkIndex(index, %dL)"
+                .formatted(f.offset(), SIZES.get(f.type()), f.count());
         body.append("\n    /** Reads one element of field:\n     * ").append(snippet);
-        body.append("    public static %1$s %2$s(MemorySegment struct, long index) {\n        return %3$s;\n    }\n".formatted(java, f.name(), read(f.type(), at)));
+        body.append(
+            "    public static %1$s %2$s(MemorySegment struct, long index) {\n        return %3$s;\n    }\n"
+                .formatted(java, f.name(), read(f.type(), at)));
         body.append("\n    /** Writes one element of field:\n     * ").append(snippet);
-        body.append("    public static void %2$s(MemorySegment struct, long index, %1$s value) {\n        %3$s;\n    }\n".formatted(java, f.name(), write(f.type(), at)));
+        body.append(
+            "    public static void %2$s(MemorySegment struct, long index, %1$s value) {\n        %3$s;\n    }\n"
+                .formatted(java, f.name(), write(f.type(), at)));
       }
     }
     var out = new StringBuilder();
@@ -451,15 +535,20 @@ final class Lean {
       out.append("import java.lang.foreign.FunctionDescriptor;\n");
     }
     out.append("import java.lang.foreign.GroupLayout;\nimport java.lang.foreign.MemoryLayout;\n");
-    out.append("import java.lang.foreign.MemorySegment;\nimport java.lang.foreign.SegmentAllocator;\n");
+    out.append(
+        "import java.lang.foreign.MemorySegment;\nimport java.lang.foreign.SegmentAllocator;\n");
     if (checks) {
       out.append("import java.util.Objects;\n");
     }
     out.append('\n').append(between(text, "/**\n", " */\n"));
     out.append("public final class ").append(name).append(" {\n\n");
     out.append("    private ").append(name).append("() {}\n\n");
-    out.append("    /** Size in bytes. */\n    public static final long BYTES = %d;\n\n".formatted(struct.bytes()));
-    out.append("    /** Alignment in bytes. */\n    public static final long ALIGNMENT = %d;\n".formatted(struct.align()));
+    out.append(
+        "    /** Size in bytes. */\n    public static final long BYTES = %d;\n\n"
+            .formatted(struct.bytes()));
+    out.append(
+        "    /** Alignment in bytes. */\n    public static final long ALIGNMENT = %d;\n"
+            .formatted(struct.align()));
     out.append(body);
     out.append(
         """
@@ -489,7 +578,9 @@ final class Lean {
     return out.toString();
   }
 
-  /** Returns the text from {@code start} to {@code end}; with the marks themselves for a comment. */
+  /**
+   * Returns the text from {@code start} to {@code end}; with the marks themselves for a comment.
+   */
   private static String between(String text, String start, String end) {
     int from = text.indexOf(start);
     int to = text.indexOf(end, from);

@@ -10,8 +10,8 @@ import java.util.List;
 import java.util.Locale;
 
 /**
- * Loads the back-end modules of a folder one by one and remembers what became of each. The CPU back end comes in
- * variants, of which the one with the highest score on this machine is loaded.
+ * Loads the back-end modules of a folder one by one and remembers what became of each. The CPU back
+ * end comes in variants, of which the one with the highest score on this machine is loaded.
  *
  * <p>Used inside the loader's lock.
  */
@@ -82,7 +82,11 @@ final class Backends {
             return;
           }
           throw new NativeLoadError(
-              "the back end " + backend + " does not load: " + failure + "; gatun doctor shows more");
+              "the back end "
+                  + backend
+                  + " does not load: "
+                  + failure
+                  + "; gatun doctor shows more");
         }
       }
     }
@@ -127,10 +131,16 @@ final class Backends {
         statuses.add(result(nameOf(file), path, failure));
         if (!failure.isEmpty()) {
           throw new NativeLoadError(
-              "the CPU back end " + path + " does not load: " + failure + "; build the natives again");
+              "the CPU back end "
+                  + path
+                  + " does not load: "
+                  + failure
+                  + "; build the natives again");
         }
       } else {
-        skip(file, best.isEmpty() ? "this machine cannot run it" : "a variant suits this machine better");
+        skip(
+            file,
+            best.isEmpty() ? "this machine cannot run it" : "a variant suits this machine better");
       }
     }
     if (best.isEmpty()) {

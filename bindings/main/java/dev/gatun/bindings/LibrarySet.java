@@ -99,7 +99,8 @@ final class LibrarySet implements SymbolLookup {
       var open =
           linker.downcallHandle(
               dlopen.get(),
-              FunctionDescriptor.of(ValueLayout.ADDRESS, ValueLayout.ADDRESS, ValueLayout.JAVA_INT));
+              FunctionDescriptor.of(
+                  ValueLayout.ADDRESS, ValueLayout.ADDRESS, ValueLayout.JAVA_INT));
       var error = linker.downcallHandle(dlerror.get(), FunctionDescriptor.of(ValueLayout.ADDRESS));
       final int now = 2; // RTLD_NOW, the same on Linux and macOS
       var handle = (MemorySegment) open.invokeExact(arena.allocateFrom(path.toString()), now);

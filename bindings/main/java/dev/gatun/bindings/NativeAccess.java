@@ -18,7 +18,7 @@ final class NativeAccess {
   static String message(String target) {
     return "Gatun may not call native code in this JVM: add --enable-native-access="
         + target
-        + " to the java command line (or to the environment variable JDK_JAVA_OPTIONS). An executable"
-        + " jar can say so in its manifest instead: Enable-Native-Access: ALL-UNNAMED";
+        + " to the java command line (or to the environment variable JDK_JAVA_OPTIONS). An"
+        + " executable jar can say so in its manifest instead: Enable-Native-Access: ALL-UNNAMED";
   }
 }

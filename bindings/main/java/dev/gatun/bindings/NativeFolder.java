@@ -39,7 +39,9 @@ record NativeFolder(Path path, List<NativeIndex> indexes, List<String> files) {
    */
   static NativeFolder locate(PlatformName platform) {
     String set = Settings.value(PROPERTY, VARIABLE);
-    return set.isEmpty() ? NativeJars.unpacked(platform, UserCache.folder()) : open(Path.of(set), platform);
+    return set.isEmpty()
+        ? NativeJars.unpacked(platform, UserCache.folder())
+        : open(Path.of(set), platform);
   }
 
   /** Looks at a folder and compares names and sizes with its indexes; reads no library. */
@@ -57,7 +59,8 @@ record NativeFolder(Path path, List<NativeIndex> indexes, List<String> files) {
           files.add(name);
         }
       }
-      // A folder lists its files in any order, and the order of loading is the order of the devices.
+      // A folder lists its files in any order, and the order of loading is the order of the
+      // devices.
       Collections.sort(indexNames);
       Collections.sort(files);
       if (indexNames.remove(CORE)) {

@@ -50,7 +50,8 @@ record NativeIndex(String origin, String tag, String tree, String platform, List
           throw bad(origin, "its first line is '" + line + "'");
         }
         if (!head[2].equals("1")) {
-          throw bad(origin, "it has format " + head[2] + " and this version of Gatun reads format 1");
+          throw bad(
+              origin, "it has format " + head[2] + " and this version of Gatun reads format 1");
         }
         continue;
       }

@@ -21,9 +21,9 @@ import java.util.concurrent.locks.LockSupport;
 /**
  * Unpacks the libraries that jars carry into a folder of the user's cache, once.
  *
- * <p>The folder's name is a hash of the indexes, so that versions live beside each other. It appears
- * by one rename when all of its files are there and have the right hashes; a lock file lets two JVMs
- * start at once. Later starts compare names and sizes only.
+ * <p>The folder's name is a hash of the indexes, so that versions live beside each other. It
+ * appears by one rename when all of its files are there and have the right hashes; a lock file lets
+ * two JVMs start at once. Later starts compare names and sizes only.
  */
 final class NativeJars {
   static final String ROOT = "dev/gatun/natives/";
@@ -83,7 +83,8 @@ final class NativeJars {
     }
   }
 
-  private static List<Component> find(PlatformName platform, ClassLoader loader) throws IOException {
+  private static List<Component> find(PlatformName platform, ClassLoader loader)
+      throws IOException {
     var found = new ArrayList<Component>();
     for (String name : COMPONENTS) {
       URL url = loader.getResource(ROOT + platform + "/" + name + NativeIndex.SUFFIX);
@@ -199,12 +200,7 @@ final class NativeJars {
       throw new NativeLoadError(
           "%s in the jar of %s is damaged: %,d bytes with SHA-256 %s, and the index says %,d and %s;"
                   .formatted(
-                      entry.file(),
-                      component.index(),
-                      bytes,
-                      actual,
-                      entry.bytes(),
-                      entry.sha256())
+                      entry.file(), component.index(), bytes, actual, entry.bytes(), entry.sha256())
               + " download the jar again");
     }
   }

@@ -9,9 +9,10 @@ import org.jspecify.annotations.Nullable;
 /**
  * The native libraries of this process: found, checked and opened once, for its whole life.
  *
- * <p>They come from the folder that the system property {@code gatun.native.dir} or the environment variable {@code
- * GATUN_NATIVE_DIR} names, else from the {@code gatun-native} jars. The property {@code gatun.backends} or the variable
- * {@code GATUN_BACKENDS} restricts the GPU back ends, as in {@code cpu,vulkan}.
+ * <p>They come from the folder that the system property {@code gatun.native.dir} or the environment
+ * variable {@code GATUN_NATIVE_DIR} names, else from the {@code gatun-native} jars. The property
+ * {@code gatun.backends} or the variable {@code GATUN_BACKENDS} restricts the GPU back ends, as in
+ * {@code cpu,vulkan}.
  *
  * <p>Thread-safe.
  */
@@ -29,9 +30,11 @@ public final class NativeLibraries {
   }
 
   /**
-   * Finds, opens and checks the libraries; later calls return the same object. A failed attempt may be repeated.
+   * Finds, opens and checks the libraries; later calls return the same object. A failed attempt may
+   * be repeated.
    *
-   * @throws NativeLoadError if native access is not granted, or the libraries are missing or do not fit
+   * @throws NativeLoadError if native access is not granted, or the libraries are missing or do not
+   *     fit
    */
   public static NativeLibraries load() {
     synchronized (LOCK) {
@@ -49,7 +52,8 @@ public final class NativeLibraries {
   }
 
   /**
-   * Loads the back ends, once. A GPU back end that does not load is remembered, and the CPU takes its place.
+   * Loads the back ends, once. A GPU back end that does not load is remembered, and the CPU takes
+   * its place.
    *
    * @throws NativeLoadError if no CPU back end runs on this machine
    */
@@ -91,7 +95,10 @@ public final class NativeLibraries {
     return Segments.utf8(llama_h.llama_version(), 256);
   }
 
-  /** Compares every file's size and SHA-256 with its index, and returns a line for each that differs. */
+  /**
+   * Compares every file's size and SHA-256 with its index, and returns a line for each that
+   * differs.
+   */
   public List<String> verify() {
     return folder.problems();
   }

@@ -11,8 +11,9 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A {@code llama_progress_callback} done in Java. What the Java side throws stays here, because an exception that leaves
- * an upcall ends the process; the native side is told to stop and the caller asks for the failure afterwards.
+ * A {@code llama_progress_callback} done in Java. What the Java side throws stays here, because an
+ * exception that leaves an upcall ends the process; the native side is told to stop and the caller
+ * asks for the failure afterwards.
  *
  * <p>Used by the thread that loads the model.
  */

@@ -9,8 +9,9 @@ import java.lang.foreign.MemorySegment;
 import java.util.List;
 
 /**
- * Compares the loaded libraries with the bindings before anything else is called: every symbol, the shim's ABI number,
- * the tree they were built from, and defaults of C read through the Java layouts.
+ * Compares the loaded libraries with the bindings before anything else is called: every symbol, the
+ * shim's ABI number, the tree they were built from, and defaults of C read through the Java
+ * layouts.
  */
 final class StartupCheck {
   private static final int LOAD_MODE_AUTO = -1;
@@ -37,7 +38,8 @@ final class StartupCheck {
     int abi = gatun_shim_h.gatun_shim_abi();
     if (abi != gatun_shim_h.GATUN_SHIM_ABI) {
       throw unfit(
-          folder, "the shim has ABI " + abi + " and this version needs " + gatun_shim_h.GATUN_SHIM_ABI);
+          folder,
+          "the shim has ABI " + abi + " and this version needs " + gatun_shim_h.GATUN_SHIM_ABI);
     }
     String tree = Segments.utf8(gatun_shim_h.gatun_llama_tree(), 64);
     if (!tree.equals(Pin.TREE)) {
@@ -83,6 +85,7 @@ final class StartupCheck {
             + folder.path()
             + " do not fit this version of Gatun: "
             + why
-            + "; build them again (cmake -P native/build.cmake) or take the gatun-native jar of this version");
+            + "; build them again (cmake -P native/build.cmake) or take the gatun-native jar of"
+            + " this version");
   }
 }

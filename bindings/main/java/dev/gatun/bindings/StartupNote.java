@@ -9,9 +9,11 @@ import org.jspecify.annotations.Nullable;
 /**
  * An empty file in the user's cache that says: these very libraries export every symbol that this
  * version of Gatun needs. Its name is made of what the answer depends on, so it never has to be
- * corrected. To look up hundreds of symbols at each start would cost more than to load a small model.
+ * corrected. To look up hundreds of symbols at each start would cost more than to load a small
+ * model.
  *
- * @param file where it stands; null for a folder without an index, whose libraries may change unseen
+ * @param file where it stands; null for a folder without an index, whose libraries may change
+ *     unseen
  */
 record StartupNote(@Nullable Path file) {
   private static final long FNV_OFFSET = 0xcbf29ce484222325L;

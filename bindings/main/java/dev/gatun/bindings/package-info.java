@@ -1,6 +1,6 @@
 /**
- * Finds, loads and checks the native libraries, and is the only code that uses restricted methods of
- * the Foreign Function and Memory API.
+ * Finds, loads and checks the native libraries, and is the only code that uses restricted methods
+ * of the Foreign Function and Memory API.
  */
 @NullMarked
 package dev.gatun.bindings;

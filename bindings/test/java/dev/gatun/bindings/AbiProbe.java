@@ -172,8 +172,7 @@ final class AbiProbe {
                 String key = "kind " + s.name() + "." + field;
                 expected.put(key, kind);
                 out.append(
-                    "  line(\"%s\", kind<decltype(%s::%s)>());\n"
-                        .formatted(key, s.name(), field));
+                    "  line(\"%s\", kind<decltype(%s::%s)>());\n".formatted(key, s.name(), field));
               });
     }
     for (var f : set.functions()) {

@@ -43,8 +43,7 @@ class AbiProbeTest {
     var offsets = new LinkedHashMap<>(batch.offsets());
     offsets.put("pos", 32L);
     var wrong =
-        new Struct(
-            batch.name(), batch.type(), batch.bytes(), batch.alignment(), offsets, Map.of());
+        new Struct(batch.name(), batch.type(), batch.bytes(), batch.alignment(), offsets, Map.of());
     assertReported(only(wrong), "offsetof llama_batch.pos: the bindings say 32, the headers 24");
   }
 
@@ -75,8 +74,7 @@ class AbiProbeTest {
     var wrong =
         new GeneratedSet(
             List.of(), List.of(new Constant("LLAMA_FTYPE_MOSTLY_Q4_0", 3)), List.of(), Map.of());
-    assertReported(
-        wrong, "constant LLAMA_FTYPE_MOSTLY_Q4_0: the bindings say 3, the headers 2");
+    assertReported(wrong, "constant LLAMA_FTYPE_MOSTLY_Q4_0: the bindings say 3, the headers 2");
   }
 
   @Test
@@ -107,8 +105,7 @@ class AbiProbeTest {
         new GeneratedSet(
             List.of(), List.of(), List.of(), Map.of("llama_progress_callback", "z(f8,p)"));
     assertReported(
-        wrong,
-        "signature llama_progress_callback: the bindings say z(f8,p), the headers z(f4,p)");
+        wrong, "signature llama_progress_callback: the bindings say z(f8,p), the headers z(f4,p)");
   }
 
   @Test

@@ -36,7 +36,11 @@ record GeneratedSet(
 
   /** A struct: its C type, and for each field (flattened) its offset and kind. */
   record Struct(
-      String name, String type, long bytes, long alignment, Map<String, Long> offsets,
+      String name,
+      String type,
+      long bytes,
+      long alignment,
+      Map<String, Long> offsets,
       Map<String, String> kinds) {}
 
   /** A constant; its value is an Integer or a String. */
@@ -78,8 +82,7 @@ record GeneratedSet(
   }
 
   static List<Path> sources() throws IOException {
-    Path folder =
-        TestFiles.root().resolve("bindings/main/java").resolve(PACKAGE.replace('.', '/'));
+    Path folder = TestFiles.root().resolve("bindings/main/java").resolve(PACKAGE.replace('.', '/'));
     try (var files = Files.list(folder)) {
       return files.filter(f -> f.toString().endsWith(".java")).sorted().toList();
     }

@@ -40,8 +40,7 @@ class NativeAccessTest {
   @Test
   void flagOfTheMessage_grantsAccess_onTheModulePath() throws Exception {
     var folder = TestFiles.natives();
-    var result =
-        ChildJvm.modular(DENY, ChildJvm.GRANT, "-Dgatun.native.dir=" + folder).run("load");
+    var result = ChildJvm.modular(DENY, ChildJvm.GRANT, "-Dgatun.native.dir=" + folder).run("load");
     assertEquals(0, result.status(), result::toString);
     assertEquals(folder.toString(), result.value("folder"));
   }

@@ -102,8 +102,7 @@ class NativeFolderTest {
     write("libllama.so", "linux-x86_64");
     var thrown =
         assertThrows(
-            NativeLoadError.class,
-            () -> LibrarySet.open(NativeFolder.open(folder, LINUX), LINUX));
+            NativeLoadError.class, () -> LibrarySet.open(NativeFolder.open(folder, LINUX), LINUX));
     assertContains(thrown, "libggml-base.so is missing from " + folder, "native/build.cmake");
   }
 
@@ -113,8 +112,7 @@ class NativeFolderTest {
     for (String name : LibrarySet.LIBRARIES) {
       Files.writeString(folder.resolve("lib" + name + ".so"), "no library ".repeat(100));
     }
-    var result =
-        ChildJvm.modular(ChildJvm.GRANT, "-Dgatun.native.dir=" + folder).run("load");
+    var result = ChildJvm.modular(ChildJvm.GRANT, "-Dgatun.native.dir=" + folder).run("load");
     assertEquals(3, result.status(), result::toString);
     String error = result.value("error");
     assertTrue(error.contains(folder.resolve("libggml-base.so").toString()), error);
@@ -127,12 +125,10 @@ class NativeFolderTest {
     Path natives = TestFiles.natives();
     TestFiles.linux("the file names are Linux's");
     for (String name : List.of("ggml-base", "ggml", "llama")) {
-      Files.copy(
-          natives.resolve("lib" + name + ".so"), folder.resolve("lib" + name + ".so"));
+      Files.copy(natives.resolve("lib" + name + ".so"), folder.resolve("lib" + name + ".so"));
     }
     Files.copy(natives.resolve("libggml-base.so"), folder.resolve("libgatun_shim.so"));
-    var result =
-        ChildJvm.modular(ChildJvm.GRANT, "-Dgatun.native.dir=" + folder).run("load");
+    var result = ChildJvm.modular(ChildJvm.GRANT, "-Dgatun.native.dir=" + folder).run("load");
     assertEquals(3, result.status(), result::toString);
     String error = result.value("error");
     assertTrue(error.contains("gatun_adapter_lora_load"), error);
@@ -151,8 +147,7 @@ class NativeFolderTest {
     byte[] content = TestFiles.bytes("content of " + file);
     Files.write(folder.resolve(file), content);
     Files.writeString(
-        folder.resolve("core.index"),
-        TestFiles.index(platform, TestFiles.line(file, content)));
+        folder.resolve("core.index"), TestFiles.index(platform, TestFiles.line(file, content)));
   }
 
   private static void assertRefused(Path folder, String... parts) {

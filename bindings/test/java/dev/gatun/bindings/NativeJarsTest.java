@@ -147,7 +147,9 @@ class NativeJarsTest {
     Path cache = Files.writeString(folder.resolve("cache"), "a file");
     assertContains(
         assertThrows(NativeLoadError.class, () -> unpack(jar)),
-        cache.toString(), "gatun.cache.dir", "GATUN_CACHE_DIR");
+        cache.toString(),
+        "gatun.cache.dir",
+        "GATUN_CACHE_DIR");
   }
 
   @Test

@@ -44,13 +44,11 @@ class SegmentsTest {
     MemorySegment sized = Segments.sized(guard.last(8), 8);
     sized.set(ValueLayout.JAVA_LONG, 0, 42);
     assertEquals(42, sized.get(ValueLayout.JAVA_LONG, 0));
-    assertThrows(
-        IndexOutOfBoundsException.class, () -> sized.get(ValueLayout.JAVA_BYTE, 8));
+    assertThrows(IndexOutOfBoundsException.class, () -> sized.get(ValueLayout.JAVA_BYTE, 8));
     assertThrows(
         IndexOutOfBoundsException.class, () -> sized.set(ValueLayout.JAVA_BYTE, 8, (byte) 1));
     assertThrows(
-        IndexOutOfBoundsException.class,
-        () -> sized.get(ValueLayout.JAVA_LONG_UNALIGNED, 1));
+        IndexOutOfBoundsException.class, () -> sized.get(ValueLayout.JAVA_LONG_UNALIGNED, 1));
     assertThrows(IndexOutOfBoundsException.class, () -> sized.asSlice(0, 9));
     assertThrows(IndexOutOfBoundsException.class, () -> sized.get(ValueLayout.JAVA_BYTE, -1));
   }
@@ -60,8 +58,7 @@ class SegmentsTest {
   void uncheckedReadPastTheBorder_endsAJvm() throws Exception {
     TestFiles.linux("guard pages are mapped on Linux only");
     var result =
-        ChildJvm.modular(
-                "-XX:-CreateCoredumpOnCrash", "-XX:ErrorFile=/dev/null", ChildJvm.GRANT)
+        ChildJvm.modular("-XX:-CreateCoredumpOnCrash", "-XX:ErrorFile=/dev/null", ChildJvm.GRANT)
             .run("stray-read");
     assertTrue(result.text().contains("about=to read"), result::toString);
     assertFalse(result.text().contains("done=yes"), result::toString);

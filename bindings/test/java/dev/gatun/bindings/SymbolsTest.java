@@ -50,10 +50,8 @@ class SymbolsTest {
   void missingSymbol_isNamed() {
     SymbolLookup all = name -> Optional.of(MemorySegment.ofAddress(1));
     assertEquals(List.of(), LibrarySet.missing(all, List.of("llama_decode", "llama_free")));
-    SymbolLookup without =
-        name -> name.equals("llama_decode") ? Optional.empty() : all.find(name);
-    assertEquals(
-        List.of("llama_decode"), LibrarySet.missing(without, LibrarySet.neededSymbols()));
+    SymbolLookup without = name -> name.equals("llama_decode") ? Optional.empty() : all.find(name);
+    assertEquals(List.of("llama_decode"), LibrarySet.missing(without, LibrarySet.neededSymbols()));
   }
 
   @Test
@@ -86,8 +84,7 @@ class SymbolsTest {
       }
       var handle = (MethodHandle) read(holder, "HANDLE");
       assertEquals(method.getReturnType(), handle.type().returnType(), f.name());
-      assertEquals(
-          List.of(method.getParameterTypes()), handle.type().parameterList(), f.name());
+      assertEquals(List.of(method.getParameterTypes()), handle.type().parameterList(), f.name());
       int hidden = handle.type().parameterCount() - descriptor.argumentLayouts().size();
       assertEquals(f.signature().startsWith("s") ? 1 : 0, hidden, f.name());
     }

@@ -3,8 +3,9 @@ package dev.gatun;
 import java.util.concurrent.CopyOnWriteArrayList;
 
 /**
- * A switch that ends an operation from another thread: a model load between tensors, a prefill between graph nodes, a
- * generation between tokens. Once cancelled it stays so; use a new one for the next operation.
+ * A switch that ends an operation from another thread: a model load between tensors, a prefill
+ * between graph nodes, a generation between tokens. Once cancelled it stays so; use a new one for
+ * the next operation.
  */
 @ThreadSafe
 public final class Cancellation {

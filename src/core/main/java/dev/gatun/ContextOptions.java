@@ -8,9 +8,11 @@ import java.util.OptionalInt;
 /**
  * How a context is made. Immutable; start from {@link #defaults()}.
  *
- * @param contextTokens tokens that all sequences together can hold; empty means the trained length of the model
+ * @param contextTokens tokens that all sequences together can hold; empty means the trained length
+ *     of the model
  * @param batchTokens most tokens in one decode call ({@code n_batch})
- * @param microBatchTokens most tokens computed at once ({@code n_ubatch}); sets the size of the compute buffers
+ * @param microBatchTokens most tokens computed at once ({@code n_ubatch}); sets the size of the
+ *     compute buffers
  * @param maxSequences most sessions at a time
  * @param threads CPU threads for generation
  * @param batchThreads CPU threads for prefill
@@ -19,9 +21,11 @@ import java.util.OptionalInt;
  * @param valueType type of the values in the KV cache; a quantised one needs flash attention
  * @param flashAttention whether the fused attention kernel is used
  * @param ropeScaling position scaling
- * @param unifiedKv one pool of cells for all sequences, which can share a prefix; else each has its own share
+ * @param unifiedKv one pool of cells for all sequences, which can share a prefix; else each has its
+ *     own share
  * @param offloadKv keeps the KV cache on the device of its layer
- * @param fullSlidingWindow keeps all cells of sliding-window layers, so that a sequence can be cut back further than the window
+ * @param fullSlidingWindow keeps all cells of sliding-window layers, so that a sequence can be cut
+ *     back further than the window
  */
 public record ContextOptions(
     OptionalInt contextTokens,
@@ -66,8 +70,8 @@ public record ContextOptions(
   }
 
   /**
-   * Returns the defaults: the trained length, one sequence, F16 cells, batches of 2,048 computed 512 at a time, one
-   * thread for each core.
+   * Returns the defaults: the trained length, one sequence, F16 cells, batches of 2,048 computed
+   * 512 at a time, one thread for each core.
    */
   public static ContextOptions defaults() {
     int threads = defaultThreads();
@@ -101,8 +105,8 @@ public record ContextOptions(
   }
 
   /**
-   * Returns a copy with room for this many tokens, over all sequences. More than the trained length needs a {@link
-   * #withRopeScaling position scaling}.
+   * Returns a copy with room for this many tokens, over all sequences. More than the trained length
+   * needs a {@link #withRopeScaling position scaling}.
    *
    * @param value tokens, at least 2
    */

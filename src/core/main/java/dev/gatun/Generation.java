@@ -27,8 +27,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * A text being generated, piece by piece. Nothing is computed before a piece is asked for.
  *
- * <p>Thread: pieces are taken by the thread that drives the context; {@link #cancel()} and {@link #close()} are for any
- * thread.
+ * <p>Thread: pieces are taken by the thread that drives the context; {@link #cancel()} and {@link
+ * #close()} are for any thread.
  *
  * <p>Lifetime: reading it to its end frees it; else close it. The session goes on where it ended.
  */
@@ -78,8 +78,7 @@ public final class Generation implements AutoCloseable, Iterable<Piece> {
       return options.sampler();
     }
     return new Chain(
-        List.of(
-            LogitBias.never(tokenizer.endOfGenerationTokens()), options.sampler()));
+        List.of(LogitBias.never(tokenizer.endOfGenerationTokens()), options.sampler()));
   }
 
   /**
@@ -158,8 +157,7 @@ public final class Generation implements AutoCloseable, Iterable<Piece> {
       MemorySegment logits = session.nativeContext().logits(-1, size);
       double sum = LogProbabilities.logSumExp(logits, size);
       logProbability = OptionalDouble.of(logit(logits, token) - sum);
-      alternatives =
-          alternatives(logits, size, sum, options.logProbabilities().getAsInt());
+      alternatives = alternatives(logits, size, sum, options.logProbabilities().getAsInt());
     }
     lastToken = token;
     session.addPending(token);
@@ -204,8 +202,8 @@ public final class Generation implements AutoCloseable, Iterable<Piece> {
   }
 
   /**
-   * Returns the pieces that are still to come. A piece that only releases held-back text at the end repeats the id of
-   * the token before it.
+   * Returns the pieces that are still to come. A piece that only releases held-back text at the end
+   * repeats the id of the token before it.
    */
   @Override
   public Iterator<Piece> iterator() {
@@ -232,7 +230,10 @@ public final class Generation implements AutoCloseable, Iterable<Piece> {
     };
   }
 
-  /** Returns the pieces that are still to come, as a sequential stream. Close it to end the generation early. */
+  /**
+   * Returns the pieces that are still to come, as a sequential stream. Close it to end the
+   * generation early.
+   */
   public Stream<Piece> stream() {
     return StreamSupport.stream(
             Spliterators.spliteratorUnknownSize(
@@ -265,13 +266,17 @@ public final class Generation implements AutoCloseable, Iterable<Piece> {
         Duration.ofNanos(generationNanos));
   }
 
-  /** Ends the generation soon, also inside the prefill; the next piece is then the last. From any thread. */
+  /**
+   * Ends the generation soon, also inside the prefill; the next piece is then the last. From any
+   * thread.
+   */
   public void cancel() {
     operation.cancel();
   }
 
   /**
-   * Ends the generation, waits for the step that runs and frees what it holds. Idempotent; from any thread.
+   * Ends the generation, waits for the step that runs and frees what it holds. Idempotent; from any
+   * thread.
    *
    * @throws IllegalStateException if it is called from inside a custom sampler of this generation
    */

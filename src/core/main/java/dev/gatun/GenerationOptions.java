@@ -15,7 +15,8 @@ import java.util.OptionalInt;
  * @param stops texts that end the generation; they are not part of its text
  * @param deadline time for prefill and generation together, from the start of the generation
  * @param cancellation ends the generation, also inside the prefill
- * @param logProbabilities when present, each piece has its log-probability and this many alternatives
+ * @param logProbabilities when present, each piece has its log-probability and this many
+ *     alternatives
  * @param specialPieces whether the text shows special tokens, such as end-of-turn marks
  * @param ignoreEndOfGeneration whether to go on after an end-of-generation token
  * @param prefillProgress called while the prompt is read
@@ -59,8 +60,8 @@ public record GenerationOptions(
   }
 
   /**
-   * Returns the defaults: {@link Sampler#defaults(long)} with a random seed, until the model ends or the context is
-   * full.
+   * Returns the defaults: {@link Sampler#defaults(long)} with a random seed, until the model ends
+   * or the context is full.
    */
   public static GenerationOptions defaults() {
     return new GenerationOptions(

@@ -4,7 +4,10 @@ import dev.gatun.error.ContextCreateException;
 import dev.gatun.gguf.ModelMetadata;
 import dev.gatun.internal.HostMemory;
 
-/** Refuses a context whose KV cells cannot fit before the native side tries and the system kills the process. */
+/**
+ * Refuses a context whose KV cells cannot fit before the native side tries and the system kills the
+ * process.
+ */
 final class KvBytes {
   private static final long NOT_WORTH_ASKING = 64L << 20;
 

@@ -16,12 +16,13 @@ import java.util.Map;
 /**
  * KV cells and compute buffers for one or more sequences over one model.
  *
- * <p>Thread: one at a time drives a context and its sessions; it need not always be the same one. A second thread that
- * comes while a call runs gets a {@link WrongThreadException} at once; it never waits and never corrupts anything. {@link
- * #close()}, {@link Generation#cancel()} and {@link Cancellation#cancel()} are for any thread.
+ * <p>Thread: one at a time drives a context and its sessions; it need not always be the same one. A
+ * second thread that comes while a call runs gets a {@link WrongThreadException} at once; it never
+ * waits and never corrupts anything. {@link #close()}, {@link Generation#cancel()} and {@link
+ * Cancellation#cancel()} are for any thread.
  *
- * <p>Lifetime: it keeps the model's weights alive. Closing it stops a running decode, waits for it and closes its
- * sessions.
+ * <p>Lifetime: it keeps the model's weights alive. Closing it stops a running decode, waits for it
+ * and closes its sessions.
  */
 @ThreadConfined("one driving thread at a time")
 public final class LlamaContext implements AutoCloseable {
@@ -77,7 +78,8 @@ public final class LlamaContext implements AutoCloseable {
    * Begins an empty sequence.
    *
    * @throws IllegalStateException if {@link ContextOptions#maxSequences()} sessions are open
-   * @throws UnsupportedOperationForModelException if the model keeps no memory of a sequence, as embedding models
+   * @throws UnsupportedOperationForModelException if the model keeps no memory of a sequence, as
+   *     embedding models
    */
   public LlamaSession newSession() {
     context.guard().enter();
@@ -231,7 +233,8 @@ public final class LlamaContext implements AutoCloseable {
   }
 
   /**
-   * Stops the running call, waits for it, closes the sessions and frees everything. Idempotent; from any thread.
+   * Stops the running call, waits for it, closes the sessions and frees everything. Idempotent;
+   * from any thread.
    *
    * @throws IllegalStateException if it is called from inside a callback of this context
    */

@@ -20,8 +20,9 @@ import java.util.concurrent.atomic.AtomicBoolean;
 /**
  * The weights and the vocabulary of a model. Contexts are made from it.
  *
- * <p>Lifetime: {@link #close()} refuses new contexts; the weights are freed when the last context made from it is closed
- * as well. Models, contexts and sessions may be closed in any order, twice, and from any thread.
+ * <p>Lifetime: {@link #close()} refuses new contexts; the weights are freed when the last context
+ * made from it is closed as well. Models, contexts and sessions may be closed in any order, twice,
+ * and from any thread.
  */
 @ThreadSafe
 public final class LlamaModel implements AutoCloseable {
@@ -43,8 +44,8 @@ public final class LlamaModel implements AutoCloseable {
   }
 
   /**
-   * Loads a model. Splits named {@code …-00001-of-0000N.gguf} are found beside the first one. The file is validated in
-   * Java before native code sees it.
+   * Loads a model. Splits named {@code …-00001-of-0000N.gguf} are found beside the first one. The
+   * file is validated in Java before native code sees it.
    *
    * @param file a GGUF file
    * @param options how
@@ -107,7 +108,8 @@ public final class LlamaModel implements AutoCloseable {
   /**
    * Makes a context: KV cells and compute buffers.
    *
-   * @throws dev.gatun.error.ContextCreateException if the options contradict the model or the memory is not there
+   * @throws dev.gatun.error.ContextCreateException if the options contradict the model or the
+   *     memory is not there
    * @throws AlreadyClosedException if this model is closed
    */
   public LlamaContext newContext(ContextOptions contextOptions) {

@@ -9,7 +9,8 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The native libraries of this process and the devices they found. There is one; it lives as long as the process.
+ * The native libraries of this process and the devices they found. There is one; it lives as long
+ * as the process.
  *
  * <p>Reading a file with {@link dev.gatun.gguf} needs no runtime.
  */
@@ -25,12 +26,15 @@ public final class LlamaRuntime {
   }
 
   /**
-   * Loads the native libraries and the back ends of this machine, once; later calls return the same runtime.
+   * Loads the native libraries and the back ends of this machine, once; later calls return the same
+   * runtime.
    *
-   * <p>The libraries come from the folder that the system property {@code gatun.native.dir} or the environment variable
-   * {@code GATUN_NATIVE_DIR} names, else from a {@code gatun-native} jar on the class or module path.
+   * <p>The libraries come from the folder that the system property {@code gatun.native.dir} or the
+   * environment variable {@code GATUN_NATIVE_DIR} names, else from a {@code gatun-native} jar on
+   * the class or module path.
    *
-   * @throws NativeLibraryException if the libraries are missing, do not fit, or native access is not granted
+   * @throws NativeLibraryException if the libraries are missing, do not fit, or native access is
+   *     not granted
    */
   public static LlamaRuntime load() {
     LlamaRuntime loaded = instance;
@@ -64,7 +68,8 @@ public final class LlamaRuntime {
   }
 
   /**
-   * Returns the devices of the loaded back ends, in the order llama.cpp uses them. Asks each device for its free memory.
+   * Returns the devices of the loaded back ends, in the order llama.cpp uses them. Asks each device
+   * for its free memory.
    */
   public List<Device> devices() {
     return Devices.list();

@@ -19,8 +19,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * One sequence of tokens in a context: append, generate, cut back, fork.
  *
- * <p>A call that fails or is cancelled leaves the session with what it held before. A model with a recurrent state
- * cannot be cut back; its session is then empty, and the message says so.
+ * <p>A call that fails or is cancelled leaves the session with what it held before. A model with a
+ * recurrent state cannot be cut back; its session is then empty, and the message says so.
  *
  * <p>Lifetime: it takes one of the context's sequences until it is closed.
  */
@@ -74,8 +74,8 @@ public final class LlamaSession implements AutoCloseable {
   }
 
   /**
-   * Appends a text. Special tokens in it are recognised; a begin-of-sequence token is put before it when the session is
-   * empty and the model wants one.
+   * Appends a text. Special tokens in it are recognised; a begin-of-sequence token is put before it
+   * when the session is empty and the model wants one.
    *
    * @param text any text
    * @throws KvCacheFullException if it does not fit
@@ -127,7 +127,8 @@ public final class LlamaSession implements AutoCloseable {
   }
 
   /**
-   * Starts a generation after a text, which is appended as by {@link #append(String)} when the first piece is asked for.
+   * Starts a generation after a text, which is appended as by {@link #append(String)} when the
+   * first piece is asked for.
    *
    * @param prompt any text
    */
@@ -136,8 +137,8 @@ public final class LlamaSession implements AutoCloseable {
   }
 
   /**
-   * Starts a generation after tokens, which are appended when the first piece is asked for. Cancellation and deadline
-   * hold inside that prefill too.
+   * Starts a generation after tokens, which are appended when the first piece is asked for.
+   * Cancellation and deadline hold inside that prefill too.
    *
    * @param prompt token ids
    */
@@ -147,7 +148,8 @@ public final class LlamaSession implements AutoCloseable {
       requireIdle();
       if (size + prompt.length == 0) {
         throw new IllegalStateException(
-            "there is nothing to go on from: the session and the prompt are empty; append a text first");
+            "there is nothing to go on from: the session and the prompt are empty; append a text"
+                + " first");
       }
       requireRoom(prompt.length);
       requireVocabulary(prompt);
@@ -162,7 +164,8 @@ public final class LlamaSession implements AutoCloseable {
   /**
    * Returns the logits after the last token, in place.
    *
-   * @return float32, {@code [vocabularySize]}, read-only; valid until the next decode on the context
+   * @return float32, {@code [vocabularySize]}, read-only; valid until the next decode on the
+   *     context
    * @throws IllegalStateException if the session is empty
    */
   public MemorySegment logits() {
@@ -181,8 +184,8 @@ public final class LlamaSession implements AutoCloseable {
    * Cuts the session back.
    *
    * @param position number of tokens that stay, 0 to {@link #position()}
-   * @throws UnsupportedOperationForModelException if the model cannot forget a part of a sequence (recurrent state) or
-   *     no longer has the cells (sliding window); nothing is changed
+   * @throws UnsupportedOperationForModelException if the model cannot forget a part of a sequence
+   *     (recurrent state) or no longer has the cells (sliding window); nothing is changed
    */
   public void truncate(int position) {
     if (position < 0) {
@@ -223,8 +226,8 @@ public final class LlamaSession implements AutoCloseable {
   }
 
   /**
-   * Returns a new session that holds the same tokens. With {@link ContextOptions#unifiedKv()} the cells are shared, not
-   * copied.
+   * Returns a new session that holds the same tokens. With {@link ContextOptions#unifiedKv()} the
+   * cells are shared, not copied.
    *
    * @throws IllegalStateException if all sequences of the context are in use
    */
@@ -249,7 +252,8 @@ public final class LlamaSession implements AutoCloseable {
   }
 
   /**
-   * Stops the session's running call, waits for it and frees the cells. Idempotent; from any thread.
+   * Stops the session's running call, waits for it and frees the cells. Idempotent; from any
+   * thread.
    *
    * @throws IllegalStateException if it is called from inside a callback of the context
    */

@@ -6,7 +6,10 @@ public enum LoadMode {
   AUTO(-1),
   /** Read into allocated memory. */
   READ(0),
-  /** Memory-mapped: shared between processes, paged in on first use. The file must not be changed while open. */
+  /**
+   * Memory-mapped: shared between processes, paged in on first use. The file must not be changed
+   * while open.
+   */
   MMAP(1),
   /** Read and locked in RAM. */
   MLOCK(2),

@@ -8,8 +8,8 @@ import java.nio.file.Path;
 /**
  * A LoRA adapter, loaded for one model and applied to contexts with {@link LlamaContext#setLoras}.
  *
- * <p>Lifetime: it keeps its model's weights alive. It may be closed while
- * contexts still apply it; the last of them frees it.
+ * <p>Lifetime: it keeps its model's weights alive. It may be closed while contexts still apply it;
+ * the last of them frees it.
  */
 @ThreadSafe
 public final class LoraAdapter implements AutoCloseable {

@@ -5,8 +5,8 @@ import java.time.Duration;
 import java.util.Optional;
 
 /**
- * One run of a session that can be stopped: its cancellation and its deadline. Created by the driving thread; {@link
- * #cancel()} is for any thread.
+ * One run of a session that can be stopped: its cancellation and its deadline. Created by the
+ * driving thread; {@link #cancel()} is for any thread.
  */
 final class Operation {
   /** Never due. */
@@ -21,8 +21,7 @@ final class Operation {
   Operation(Interrupt interrupt, Cancellation cancellation, Optional<Duration> deadline) {
     this.interrupt = interrupt;
     this.cancellation = cancellation;
-    this.dueNanos =
-        deadline.isPresent() ? saturatedDue(System.nanoTime(), deadline.get()) : NEVER;
+    this.dueNanos = deadline.isPresent() ? saturatedDue(System.nanoTime(), deadline.get()) : NEVER;
   }
 
   private static long saturatedDue(long now, Duration time) {

@@ -1,6 +1,9 @@
 package dev.gatun;
 
-/** Listens while a prompt is read. Called on the driving thread between batches; it must not use the context. */
+/**
+ * Listens while a prompt is read. Called on the driving thread between batches; it must not use the
+ * context.
+ */
 @FunctionalInterface
 public interface PrefillProgress {
   /**

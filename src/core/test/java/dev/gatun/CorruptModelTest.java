@@ -17,8 +17,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * Damaged model files through the public interface, in this JVM: each is refused with a typed error or works. A native
- * crash would end the test run; the file that did it is then still in the temporary folder, named for its seed.
+ * Damaged model files through the public interface, in this JVM: each is refused with a typed error
+ * or works. A native crash would end the test run; the file that did it is then still in the
+ * temporary folder, named for its seed.
  */
 class CorruptModelTest {
   private static final int FILES = 2000;
@@ -29,8 +30,7 @@ class CorruptModelTest {
           .withMicroBatchTokens(64)
           .withThreads(1)
           .withBatchThreads(1);
-  private static final GenerationOptions ONE_TOKEN =
-      GenerationOptions.defaults().withMaxTokens(1);
+  private static final GenerationOptions ONE_TOKEN = GenerationOptions.defaults().withMaxTokens(1);
 
   @TempDir Path folder;
 

@@ -23,8 +23,8 @@ class GreedyParityTest {
   private static final int TOKENS = 200;
 
   /**
-   * The tool prints through a thread of its own and now and then loses the end of its output, so it is asked for some
-   * more than is compared.
+   * The tool prints through a thread of its own and now and then loses the end of its output, so it
+   * is asked for some more than is compared.
    */
   private static final int SPARE_TOKENS = 24;
 
@@ -38,8 +38,7 @@ class GreedyParityTest {
   @Test
   void randomWeightsOfAnotherArchitecture_20prompts_200tokens() throws IOException {
     Path other = folder.resolve("other.gguf");
-    SyntheticModel.write(
-        SyntheticModel.Shape.named("qwen2-tiny"), TestModels.tiny(), other, 42);
+    SyntheticModel.write(SyntheticModel.Shape.named("qwen2-tiny"), TestModels.tiny(), other, 42);
     comparePrompts(other);
   }
 
@@ -101,7 +100,8 @@ class GreedyParityTest {
     List<String> arguments =
         new ArrayList<>(List.of("-m", model.toString(), "-f", file.toString()));
     arguments.addAll(
-        List.of("-n", "" + (TOKENS + SPARE_TOKENS), "-c", "512", "-t", "1", "-tb", "1", "--temp", "0"));
+        List.of(
+            "-n", "" + (TOKENS + SPARE_TOKENS), "-c", "512", "-t", "1", "-tb", "1", "--temp", "0"));
     arguments.addAll(
         List.of("-no-cnv", "--no-display-prompt", "--ignore-eos", "--no-escape", "--simple-io"));
     return PeerTools.run(peer, arguments);

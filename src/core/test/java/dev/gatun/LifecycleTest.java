@@ -229,8 +229,7 @@ class LifecycleTest {
               Sampler.greedy());
       CallbackException sampler =
           assertThrows(
-              CallbackException.class,
-              () -> session.generate(GREEDY.withSampler(broken)).text());
+              CallbackException.class, () -> session.generate(GREEDY.withSampler(broken)).text());
       assertEquals("from sampler", sampler.getCause().getMessage());
 
       assertFalse(session.generate(GREEDY).text().isEmpty());
@@ -278,9 +277,7 @@ class LifecycleTest {
       assertThrows(
           OperationCancelledException.class,
           () -> session.append(text, cancellation, (done, total) -> {}));
-      Generation late =
-          session.generate(
-              text, GREEDY.withDeadline(Duration.ofMillis(1)));
+      Generation late = session.generate(text, GREEDY.withDeadline(Duration.ofMillis(1)));
       assertTrue(late.next().isEmpty());
       assertEquals(StopReason.DEADLINE, late.stopReason().orElseThrow());
       assertEquals(before, session.position());
@@ -323,8 +320,7 @@ class LifecycleTest {
         assertThrows(IllegalStateException.class, () -> session.truncate(0));
       }
       session.truncate(1);
-      assertArrayEquals(
-          new int[] {model.tokenizer().bos().orElseThrow()}, session.tokens());
+      assertArrayEquals(new int[] {model.tokenizer().bos().orElseThrow()}, session.tokens());
     }
   }
 
@@ -344,7 +340,8 @@ class LifecycleTest {
         load().close();
       }
       long models = ResidentMemory.bytes() - before;
-      // A leak of one context (about 100 KiB) or one model (6 MiB) a cycle would be hundreds of MiB.
+      // A leak of one context (about 100 KiB) or one model (6 MiB) a cycle would be hundreds of
+      // MiB.
       List<Long> growth = List.of(contexts, models);
       assertTrue(contexts < 24L << 20, () -> "bytes grown: " + growth);
       assertTrue(models < 48L << 20, () -> "bytes grown: " + growth);

@@ -40,16 +40,12 @@ class SessionTest {
   }
 
   private static ContextOptions options(int tokens) {
-    return ContextOptions.defaults()
-        .withContextTokens(tokens)
-        .withThreads(1)
-        .withBatchThreads(1);
+    return ContextOptions.defaults().withContextTokens(tokens).withThreads(1).withBatchThreads(1);
   }
 
   private static String ask(LlamaSession session, String document, String question) {
     return session
-        .generate(
-            "<|user|>\n" + document + "\n" + question + "<|end|>\n<|assistant|>\n", GREEDY)
+        .generate("<|user|>\n" + document + "\n" + question + "<|end|>\n<|assistant|>\n", GREEDY)
         .text();
   }
 
@@ -223,8 +219,7 @@ class SessionTest {
       int capacity = context.sequenceTokens();
       int[] text = new int[capacity + 1];
       Arrays.fill(text, 300);
-      KvCacheFullException e =
-          assertThrows(KvCacheFullException.class, () -> session.append(text));
+      KvCacheFullException e = assertThrows(KvCacheFullException.class, () -> session.append(text));
       assertTrue(e.getMessage().contains("raise contextTokens to at least"), e.getMessage());
       assertEquals(0, session.position());
       Generation generation =
@@ -273,8 +268,7 @@ class SessionTest {
     assertThrows(
         ContextCreateException.class, () -> model.newContext(options(2_000_000_000)).close());
     ModelLoadException missing =
-        assertThrows(
-            ModelLoadException.class, () -> LlamaModel.load(Path.of("no-such-file.gguf")));
+        assertThrows(ModelLoadException.class, () -> LlamaModel.load(Path.of("no-such-file.gguf")));
     assertTrue(missing.getMessage().contains("check the path"));
     assertThrows(ModelLoadException.class, () -> LlamaModel.load(Path.of(".")));
   }

@@ -10,7 +10,9 @@ import org.junit.jupiter.api.Assumptions;
 public final class TestModels {
   private TestModels() {}
 
-  /** The project's root folder: system property {@code gatun.root}, else found upwards from here. */
+  /**
+   * The project's root folder: system property {@code gatun.root}, else found upwards from here.
+   */
   public static Path root() {
     String property = System.getProperty("gatun.root");
     if (property != null) {
@@ -41,8 +43,8 @@ public final class TestModels {
   }
 
   /**
-   * The pinned llama.cpp tree, as the native build left its path in {@code native/target/llama.cpp.path}. Without it the
-   * calling test is skipped.
+   * The pinned llama.cpp tree, as the native build left its path in {@code
+   * native/target/llama.cpp.path}. Without it the calling test is skipped.
    */
   public static Path llamaCpp() {
     Path pointer = root().resolve("native/target/llama.cpp.path");

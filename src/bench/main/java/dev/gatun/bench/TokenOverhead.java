@@ -34,12 +34,13 @@ import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
 /**
- * What a generated token costs beside {@code llama_decode}, on a model with a 32,000-token vocabulary and hardly any
- * weights, with llama.cpp's usual chain of samplers.
+ * What a generated token costs beside {@code llama_decode}, on a model with a 32,000-token
+ * vocabulary and hardly any weights, with llama.cpp's usual chain of samplers.
  *
- * <p>{@link #token} is a token through the public API. {@link #nativeCalls} makes the same native calls (decode, and the
- * chain on the same logits) and nothing else. {@link #decode} is the decode alone. So {@code token - nativeCalls} is
- * Gatun's own cost, and {@code nativeCalls - decode} is llama.cpp's for the samplers.
+ * <p>{@link #token} is a token through the public API. {@link #nativeCalls} makes the same native
+ * calls (decode, and the chain on the same logits) and nothing else. {@link #decode} is the decode
+ * alone. So {@code token - nativeCalls} is Gatun's own cost, and {@code nativeCalls - decode} is
+ * llama.cpp's for the samplers.
  */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.AverageTime)
@@ -73,7 +74,10 @@ public class TokenOverhead {
     model = LlamaModel.load(file);
     context =
         model.newContext(
-            ContextOptions.defaults().withContextTokens(CONTEXT).withThreads(1).withBatchThreads(1));
+            ContextOptions.defaults()
+                .withContextTokens(CONTEXT)
+                .withThreads(1)
+                .withBatchThreads(1));
     session = context.newSession();
     nativeModel =
         NativeModel.load(

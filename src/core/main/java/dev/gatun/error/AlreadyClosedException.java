@@ -1,8 +1,6 @@
 package dev.gatun.error;
 
-/**
- * The object, or the one it belongs to, was closed.
- */
+/** The object, or the one it belongs to, was closed. */
 public class AlreadyClosedException extends IllegalStateException {
   private static final long serialVersionUID = 1L;
 

@@ -1,8 +1,8 @@
 package dev.gatun.error;
 
 /**
- * A function that the caller gave (a custom sampler, a progress listener) threw; {@link #getCause()} is what it threw.
- * The native call was ended in an orderly way.
+ * A function that the caller gave (a custom sampler, a progress listener) threw; {@link
+ * #getCause()} is what it threw. The native call was ended in an orderly way.
  */
 public class CallbackException extends LlamaException {
   private static final long serialVersionUID = 1L;

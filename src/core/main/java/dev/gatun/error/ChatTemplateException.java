@@ -1,8 +1,6 @@
 package dev.gatun.error;
 
-/**
- * A chat template is missing, does not parse, or refused the messages.
- */
+/** A chat template is missing, does not parse, or refused the messages. */
 public class ChatTemplateException extends LlamaException {
   private static final long serialVersionUID = 1L;
 

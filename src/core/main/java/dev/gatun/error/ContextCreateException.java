@@ -1,7 +1,8 @@
 package dev.gatun.error;
 
 /**
- * A context could not be created: the options contradict each other or the model, or the memory is not there.
+ * A context could not be created: the options contradict each other or the model, or the memory is
+ * not there.
  */
 public class ContextCreateException extends LlamaException {
   private static final long serialVersionUID = 1L;

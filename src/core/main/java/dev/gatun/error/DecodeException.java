@@ -1,7 +1,8 @@
 package dev.gatun.error;
 
 /**
- * A decode failed. The session holds what it held before the call unless the message says otherwise.
+ * A decode failed. The session holds what it held before the call unless the message says
+ * otherwise.
  */
 public class DecodeException extends LlamaException {
   private static final long serialVersionUID = 1L;

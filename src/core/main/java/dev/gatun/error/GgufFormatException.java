@@ -1,8 +1,8 @@
 package dev.gatun.error;
 
 /**
- * A file is not a GGUF file, is damaged or truncated, or holds values that no model can have. The message says which
- * key or offset.
+ * A file is not a GGUF file, is damaged or truncated, or holds values that no model can have. The
+ * message says which key or offset.
  */
 public class GgufFormatException extends LlamaException {
   private static final long serialVersionUID = 1L;

@@ -1,7 +1,8 @@
 package dev.gatun.error;
 
 /**
- * There are not enough free KV cells for the tokens. The session holds what it held before the call.
+ * There are not enough free KV cells for the tokens. The session holds what it held before the
+ * call.
  */
 public class KvCacheFullException extends DecodeException {
   private static final long serialVersionUID = 1L;

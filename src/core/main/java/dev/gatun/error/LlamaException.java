@@ -1,8 +1,9 @@
 package dev.gatun.error;
 
 /**
- * The root of everything that Gatun throws of its own. Unchecked; one subclass for each thing a caller would do
- * differently. The message names the call, the code and the numbers, and says what to do next.
+ * The root of everything that Gatun throws of its own. Unchecked; one subclass for each thing a
+ * caller would do differently. The message names the call, the code and the numbers, and says what
+ * to do next.
  */
 public class LlamaException extends RuntimeException {
   private static final long serialVersionUID = 1L;

@@ -1,8 +1,8 @@
 package dev.gatun.error;
 
 /**
- * A model file could not be loaded: missing, not a model, of an unknown architecture, or too large for the memory. All
- * memory of the attempt is freed.
+ * A model file could not be loaded: missing, not a model, of an unknown architecture, or too large
+ * for the memory. All memory of the attempt is freed.
  */
 public class ModelLoadException extends LlamaException {
   private static final long serialVersionUID = 1L;

@@ -1,8 +1,8 @@
 package dev.gatun.error;
 
 /**
- * The native libraries are missing, do not fit this machine or this version, or may not be loaded. Nothing native was
- * changed; {@code gatun doctor} shows the whole picture.
+ * The native libraries are missing, do not fit this machine or this version, or may not be loaded.
+ * Nothing native was changed; {@code gatun doctor} shows the whole picture.
  */
 public class NativeLibraryException extends LlamaException {
   private static final long serialVersionUID = 1L;

@@ -1,7 +1,8 @@
 package dev.gatun.error;
 
 /**
- * The caller cancelled the operation, or its deadline passed, before it was complete. Nothing of it remains.
+ * The caller cancelled the operation, or its deadline passed, before it was complete. Nothing of it
+ * remains.
  */
 public class OperationCancelledException extends LlamaException {
   private static final long serialVersionUID = 1L;

@@ -1,8 +1,6 @@
 package dev.gatun.error;
 
-/**
- * A bounded queue is full. Try again later or elsewhere.
- */
+/** A bounded queue is full. Try again later or elsewhere. */
 public class OverloadedException extends LlamaException {
   private static final long serialVersionUID = 1L;
 

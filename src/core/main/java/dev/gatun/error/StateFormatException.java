@@ -1,8 +1,6 @@
 package dev.gatun.error;
 
-/**
- * A saved state is of another model, version or setting, or is damaged.
- */
+/** A saved state is of another model, version or setting, or is damaged. */
 public class StateFormatException extends LlamaException {
   private static final long serialVersionUID = 1L;
 

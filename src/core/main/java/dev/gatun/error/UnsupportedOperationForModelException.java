@@ -1,8 +1,8 @@
 package dev.gatun.error;
 
 /**
- * The model, or the context as it was made, cannot do what was asked; the native side would have aborted the process or
- * given a wrong result.
+ * The model, or the context as it was made, cannot do what was asked; the native side would have
+ * aborted the process or given a wrong result.
  */
 public class UnsupportedOperationForModelException extends LlamaException {
   private static final long serialVersionUID = 1L;

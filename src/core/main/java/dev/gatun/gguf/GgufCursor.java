@@ -9,8 +9,9 @@ import java.util.Arrays;
 /**
  * Reads a mapped file forwards; every step is checked against the end of the file.
  *
- * <p>Numbers and texts are taken from a copied window, not from the segment: access to a segment is fast only in
- * compiled code, and in a command that ends after a fraction of a second this runs interpreted.
+ * <p>Numbers and texts are taken from a copied window, not from the segment: access to a segment is
+ * fast only in compiled code, and in a command that ends after a fraction of a second this runs
+ * interpreted.
  */
 final class GgufCursor {
   private static final int WINDOW_BYTES = 1 << 16;

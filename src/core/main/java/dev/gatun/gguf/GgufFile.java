@@ -121,8 +121,7 @@ public final class GgufFile {
     }
     try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ);
         Arena arena = Arena.ofConfined()) {
-      MemorySegment file =
-          channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
+      MemorySegment file = channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
       return GgufParser.parse(file, path.toString(), part);
     } catch (NoSuchFileException e) {
       throw new GgufFormatException(path + " does not exist; check the path", e);
@@ -310,8 +309,7 @@ public final class GgufFile {
         throw new GgufFormatException(
             file + " has become shorter since it was opened; open the complete file again");
       }
-      return channel.map(
-          FileChannel.MapMode.READ_ONLY, tensor.fileOffset(), tensor.bytes(), arena);
+      return channel.map(FileChannel.MapMode.READ_ONLY, tensor.fileOffset(), tensor.bytes(), arena);
     } catch (IOException e) {
       throw new GgufFormatException(
           file + " cannot be read: " + e.getMessage() + "; check the file and its permissions", e);

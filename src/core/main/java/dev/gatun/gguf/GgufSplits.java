@@ -35,9 +35,7 @@ final class GgufSplits {
 
   /** Returns all parts in order, given one of them. */
   static List<Part> resolve(
-      Path path,
-      GgufParser.Parsed opened,
-      BiFunction<Path, Integer, GgufParser.Parsed> parser) {
+      Path path, GgufParser.Parsed opened, BiFunction<Path, Integer, GgufParser.Parsed> parser) {
     int count = number(path, opened.metadata(), COUNT, MAX_PARTS);
     if (count <= 1) {
       return List.of(new Part(path, opened));

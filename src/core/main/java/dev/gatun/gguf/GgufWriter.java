@@ -220,8 +220,7 @@ public final class GgufWriter {
     for (Map.Entry<String, Pending> entry : tensors.entrySet()) {
       Pending tensor = entry.getValue();
       rows.add(
-          new GgufEncoder.Row(
-              entry.getKey(), tensor.dimensions(), tensor.type().code(), offset));
+          new GgufEncoder.Row(entry.getKey(), tensor.dimensions(), tensor.type().code(), offset));
       offset = Math.addExact(offset, GgufParser.alignUp(tensor.bytes(), alignment));
     }
     return GgufEncoder.header(List.copyOf(metadata.entrySet()), rows);

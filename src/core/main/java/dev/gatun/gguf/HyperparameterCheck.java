@@ -18,38 +18,149 @@ final class HyperparameterCheck {
   /** Architectures whose graph asserts that a head is rotated whole. */
   private static final Set<String> WHOLE_HEAD_ROTATED =
       Set.of(
-          "apertus", "arcee", "arctic", "baichuan", "chameleon", "codeshell", "cogvlm",
-          "cohere2moe", "dbrx", "deci", "deepseek", "dots1", "dream", "ernie4_5", "ernie4_5-moe",
-          "exaone", "exaone-moe", "exaone4", "falcon", "granite", "granitemoe", "granite_swa",
-          "graniteswitch", "grok", "grovemoe", "hunyuan-dense", "hunyuan-moe", "hunyuan_vl",
-          "hy_v3", "internlm2", "jais2", "llada", "llada-moe", "llama", "llama-embed", "llama4",
-          "maincoder", "mellum", "minicpm", "mistral3", "olmo", "olmo2", "olmoe", "orion",
-          "paddleocr", "pangu-embedded", "plamo", "pockettts", "qwen2", "qwen2moe", "qwen2vl",
-          "qwen3", "qwen3moe", "qwen3tts", "qwen3vl", "qwen3vlmoe", "rnd1", "seed_oss",
-          "smallthinker", "smollm3", "starcoder2", "talkie", "xverse");
+          "apertus",
+          "arcee",
+          "arctic",
+          "baichuan",
+          "chameleon",
+          "codeshell",
+          "cogvlm",
+          "cohere2moe",
+          "dbrx",
+          "deci",
+          "deepseek",
+          "dots1",
+          "dream",
+          "ernie4_5",
+          "ernie4_5-moe",
+          "exaone",
+          "exaone-moe",
+          "exaone4",
+          "falcon",
+          "granite",
+          "granitemoe",
+          "granite_swa",
+          "graniteswitch",
+          "grok",
+          "grovemoe",
+          "hunyuan-dense",
+          "hunyuan-moe",
+          "hunyuan_vl",
+          "hy_v3",
+          "internlm2",
+          "jais2",
+          "llada",
+          "llada-moe",
+          "llama",
+          "llama-embed",
+          "llama4",
+          "maincoder",
+          "mellum",
+          "minicpm",
+          "mistral3",
+          "olmo",
+          "olmo2",
+          "olmoe",
+          "orion",
+          "paddleocr",
+          "pangu-embedded",
+          "plamo",
+          "pockettts",
+          "qwen2",
+          "qwen2moe",
+          "qwen2vl",
+          "qwen3",
+          "qwen3moe",
+          "qwen3tts",
+          "qwen3vl",
+          "qwen3vlmoe",
+          "rnd1",
+          "seed_oss",
+          "smallthinker",
+          "smollm3",
+          "starcoder2",
+          "talkie",
+          "xverse");
 
   /** Architectures whose keys and values may have heads of different sizes. */
   private static final Set<String> UNEQUAL_HEADS =
       Set.of(
-          "arwkv7", "bailingmoe", "bailingmoe3", "deepseek2", "deepseek2-ocr", "deepseek32",
-          "deepseek4", "dflash", "dots3note", "falcon-h1", "gemma", "gemma-embedding", "gemma2",
-          "gemma3", "gemma3n", "gemma4", "gemma4-assistant", "glm-dsa", "gpt-oss", "hrm_text",
-          "hy_v4", "jamba", "kimi-k3", "kimi-linear", "mamba", "mamba2",
-          "mimo2", "minicpm3", "mistral4", "phimoe", "plamo2", "plamo3", "plm", "rwkv6",
-          "rwkv6qwen2", "rwkv7", "step35", "t5", "t5encoder", "wavtokenizer-dec");
+          "arwkv7",
+          "bailingmoe",
+          "bailingmoe3",
+          "deepseek2",
+          "deepseek2-ocr",
+          "deepseek32",
+          "deepseek4",
+          "dflash",
+          "dots3note",
+          "falcon-h1",
+          "gemma",
+          "gemma-embedding",
+          "gemma2",
+          "gemma3",
+          "gemma3n",
+          "gemma4",
+          "gemma4-assistant",
+          "glm-dsa",
+          "gpt-oss",
+          "hrm_text",
+          "hy_v4",
+          "jamba",
+          "kimi-k3",
+          "kimi-linear",
+          "mamba",
+          "mamba2",
+          "mimo2",
+          "minicpm3",
+          "mistral4",
+          "phimoe",
+          "plamo2",
+          "plamo3",
+          "plm",
+          "rwkv6",
+          "rwkv6qwen2",
+          "rwkv7",
+          "step35",
+          "t5",
+          "t5encoder",
+          "wavtokenizer-dec");
 
   /** Architectures that must have a sliding-window layer. */
   private static final Set<String> SLIDING =
       Set.of(
-          "cohere2", "cohere2moe", "dots3note", "exaone-moe", "gemma-embedding", "gemma2",
-          "gemma3n", "gemma4", "gemma4-assistant", "gpt-oss", "granite_swa", "maple", "mimo2",
-          "muse-glimmer", "spark2_5", "step35");
+          "cohere2",
+          "cohere2moe",
+          "dots3note",
+          "exaone-moe",
+          "gemma-embedding",
+          "gemma2",
+          "gemma3n",
+          "gemma4",
+          "gemma4-assistant",
+          "gpt-oss",
+          "granite_swa",
+          "maple",
+          "mimo2",
+          "muse-glimmer",
+          "spark2_5",
+          "step35");
 
   /** Architectures that must have one when their file states a window. */
   private static final Set<String> SLIDING_WITH_WINDOW =
       Set.of(
-          "afmoe", "exaone4", "gemma3", "laguna", "lfm2", "lfm2moe", "llama4", "mellum",
-          "modern-bert", "olmo2", "plamo3", "smallthinker");
+          "afmoe",
+          "exaone4",
+          "gemma3",
+          "laguna",
+          "lfm2",
+          "lfm2moe",
+          "llama4",
+          "mellum",
+          "modern-bert",
+          "olmo2",
+          "plamo3",
+          "smallthinker");
 
   /** Architectures whose layer 0 has full attention when the pattern is a period. */
   private static final Set<String> FULL_FIRST =
@@ -58,13 +169,24 @@ final class HyperparameterCheck {
   /** Architectures without rotation, whose files need not say how much is rotated. */
   private static final Set<String> UNROTATED =
       Set.of(
-          "bert", "bloom", "gpt2", "granitehybrid", "jais", "jamba", "jina-bert-v2", "mpt",
-          "nemotron_h", "nemotron_h_moe", "refact", "starcoder", "t5", "t5encoder");
+          "bert",
+          "bloom",
+          "gpt2",
+          "granitehybrid",
+          "jais",
+          "jamba",
+          "jina-bert-v2",
+          "mpt",
+          "nemotron_h",
+          "nemotron_h_moe",
+          "refact",
+          "starcoder",
+          "t5",
+          "t5encoder");
 
   /** Architectures that can do without attention heads. */
   private static final Set<String> HEADLESS =
-      Set.of(
-          "mamba", "mamba2", "rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7", "wavtokenizer-dec");
+      Set.of("mamba", "mamba2", "rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7", "wavtokenizer-dec");
 
   /** Architectures that may leave experts out in some layers. */
   private static final Set<String> SOME_LAYERS_WITHOUT_EXPERTS =
@@ -73,8 +195,15 @@ final class HyperparameterCheck {
   /** Architectures with Mamba-2 layers, whose heads are as many as the rank of the time step. */
   private static final Set<String> SECOND_MAMBA =
       Set.of(
-          "mamba2", "falcon-h1", "granitehybrid", "nemotron_h", "nemotron_h_moe", "qwen3next",
-          "qwen35", "qwen35moe", "qwen4exp");
+          "mamba2",
+          "falcon-h1",
+          "granitehybrid",
+          "nemotron_h",
+          "nemotron_h_moe",
+          "qwen3next",
+          "qwen35",
+          "qwen35moe",
+          "qwen4exp");
 
   /** Keys by which native code divides. */
   private static final String[] DIVISORS = {
@@ -239,8 +368,7 @@ final class HyperparameterCheck {
     if (stated.isPresent() && (stated.getAsLong() % 2 != 0 || stated.getAsLong() > MAX_HEAD_SIZE)) {
       throw file.fault(rotatedKey, "must be even and at most " + MAX_HEAD_SIZE);
     }
-    long rotated =
-        stated.orElse(file.uint32(file.key("rope.dimension_count")).orElse(key));
+    long rotated = stated.orElse(file.uint32(file.key("rope.dimension_count")).orElse(key));
     if (!HEADLESS.contains(file.architecture())) {
       if (rotated == 0 && key > 0 && !UNROTATED.contains(file.architecture())) {
         throw file.fault(rotatedKey, "must be at least 2");

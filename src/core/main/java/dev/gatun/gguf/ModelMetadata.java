@@ -145,8 +145,21 @@ public final class ModelMetadata {
     Map<String, Integer> ids = new LinkedHashMap<>();
     for (String name :
         new String[] {
-          "bos", "eos", "eot", "eom", "unknown", "seperator", "padding", "cls", "mask", "fim_pre",
-          "fim_suf", "fim_mid", "fim_pad", "fim_rep", "fim_sep"
+          "bos",
+          "eos",
+          "eot",
+          "eom",
+          "unknown",
+          "seperator",
+          "padding",
+          "cls",
+          "mask",
+          "fim_pre",
+          "fim_suf",
+          "fim_mid",
+          "fim_pad",
+          "fim_rep",
+          "fim_sep"
         }) {
       // "seperator" is how the format spells it.
       OptionalLong id = file.whole("tokenizer.ggml." + name + "_token_id");

@@ -99,29 +99,109 @@ public final class SyntheticModel {
     private static final List<Shape> KNOWN =
         List.of(
             new Shape(
-                "qwen2-0.5b-q4_0", Family.QWEN2, 24, 896, 14, 2, 4864, 151_936, 32_768, true,
-                GgmlType.Q4_0, GgmlType.Q8_0),
+                "qwen2-0.5b-q4_0",
+                Family.QWEN2,
+                24,
+                896,
+                14,
+                2,
+                4864,
+                151_936,
+                32_768,
+                true,
+                GgmlType.Q4_0,
+                GgmlType.Q8_0),
             new Shape(
-                "llama-0.5b-q4_0", Family.LLAMA, 28, 1024, 16, 8, 4096, 32_000, 4096, false,
-                GgmlType.Q4_0, GgmlType.Q8_0),
+                "llama-0.5b-q4_0",
+                Family.LLAMA,
+                28,
+                1024,
+                16,
+                8,
+                4096,
+                32_000,
+                4096,
+                false,
+                GgmlType.Q4_0,
+                GgmlType.Q8_0),
             new Shape(
-                "vocab32k-tiny", Family.LLAMA, 1, 64, 2, 1, 128, 32_000, 2048, true,
-                GgmlType.F16, GgmlType.F16),
+                "vocab32k-tiny",
+                Family.LLAMA,
+                1,
+                64,
+                2,
+                1,
+                128,
+                32_000,
+                2048,
+                true,
+                GgmlType.F16,
+                GgmlType.F16),
             new Shape(
-                "qwen2-tiny", Family.QWEN2, 4, 128, 4, 2, 256, 2048, 2048, true,
-                GgmlType.F16, GgmlType.F16),
+                "qwen2-tiny",
+                Family.QWEN2,
+                4,
+                128,
+                4,
+                2,
+                256,
+                2048,
+                2048,
+                true,
+                GgmlType.F16,
+                GgmlType.F16),
             new Shape(
-                "gemma3-tiny", Family.GEMMA3, 6, 128, 4, 1, 256, 2048, 2048, true,
-                GgmlType.F16, GgmlType.F16),
+                "gemma3-tiny",
+                Family.GEMMA3,
+                6,
+                128,
+                4,
+                1,
+                256,
+                2048,
+                2048,
+                true,
+                GgmlType.F16,
+                GgmlType.F16),
             new Shape(
-                "mamba-tiny", Family.MAMBA, 3, 128, 0, 0, 0, 2048, 2048, true,
-                GgmlType.F16, GgmlType.F16),
+                "mamba-tiny",
+                Family.MAMBA,
+                3,
+                128,
+                0,
+                0,
+                0,
+                2048,
+                2048,
+                true,
+                GgmlType.F16,
+                GgmlType.F16),
             new Shape(
-                "jamba-tiny", Family.JAMBA, 4, 128, 4, 2, 256, 2048, 2048, true,
-                GgmlType.F16, GgmlType.F16),
+                "jamba-tiny",
+                Family.JAMBA,
+                4,
+                128,
+                4,
+                2,
+                256,
+                2048,
+                2048,
+                true,
+                GgmlType.F16,
+                GgmlType.F16),
             new Shape(
-                "llama-moe-tiny", Family.LLAMA_MOE, 3, 128, 4, 2, 128, 2048, 2048, true,
-                GgmlType.F16, GgmlType.F16));
+                "llama-moe-tiny",
+                Family.LLAMA_MOE,
+                3,
+                128,
+                4,
+                2,
+                128,
+                2048,
+                2048,
+                true,
+                GgmlType.F16,
+                GgmlType.F16));
 
     public Shape {
       Objects.requireNonNull(name, "name");
@@ -375,8 +455,7 @@ public final class SyntheticModel {
     constant(layer + "ffn_norm.weight", 1, width);
     if (shape.family() == Family.LLAMA_MOE) {
       long experts = EXPERTS;
-      random(
-          layer + "ffn_gate_inp.weight", GgmlType.F32, 1 / Math.sqrt(width), width, experts);
+      random(layer + "ffn_gate_inp.weight", GgmlType.F32, 1 / Math.sqrt(width), width, experts);
       matrix(layer + "ffn_gate_exps.weight", width, inner, experts);
       matrix(layer + "ffn_up_exps.weight", width, inner, experts);
       matrix(layer + "ffn_down_exps.weight", inner, width, experts);
@@ -436,8 +515,7 @@ public final class SyntheticModel {
     tensor(name, GgmlType.F32, RandomWeights.ramp(value, 0, size, 1), size);
   }
 
-  private void tensor(
-      String name, GgmlType type, GgufWriter.TensorData data, long... dimensions) {
+  private void tensor(String name, GgmlType type, GgufWriter.TensorData data, long... dimensions) {
     writer.tensor(name, type, Arrays.stream(dimensions).boxed().toList(), data);
   }
 }

@@ -75,8 +75,7 @@ final class TensorTypeCheck {
     return name.contains("_mix_lerp_") || name.contains("ffn_act");
   }
 
-  private static GgufFormatException fault(
-      ModelFileCheck file, GgufTensor tensor, String must) {
+  private static GgufFormatException fault(ModelFileCheck file, GgufTensor tensor, String must) {
     return file.refusal("tensor '" + tensor.name() + "' is of type " + tensor.type(), "it " + must);
   }
 }

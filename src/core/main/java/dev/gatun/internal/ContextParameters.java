@@ -1,7 +1,8 @@
 package dev.gatun.internal;
 
 /**
- * The fields of {@code llama_context_params} that Gatun sets, in C's own terms; the others keep their defaults.
+ * The fields of {@code llama_context_params} that Gatun sets, in C's own terms; the others keep
+ * their defaults.
  *
  * @param contextTokens {@code n_ctx}
  * @param batchTokens {@code n_batch}

@@ -5,8 +5,8 @@ import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Lets one thread at a time into an object, refuses a second one instead of making it wait, and makes close wait for
- * the running call.
+ * Lets one thread at a time into an object, refuses a second one instead of making it wait, and
+ * makes close wait for the running call.
  *
  * <p>Thread-safe.
  */
@@ -37,7 +37,8 @@ public final class ExclusiveGuard {
    *
    * @throws AlreadyClosedException if the guard is closed
    * @throws WrongThreadException if another thread is inside
-   * @throws IllegalStateException if this thread is inside already, in a callback of the running call
+   * @throws IllegalStateException if this thread is inside already, in a callback of the running
+   *     call
    */
   public void enter() {
     if (closed) {
@@ -64,8 +65,10 @@ public final class ExclusiveGuard {
   /**
    * Begins a call, waiting for the one that runs. For short calls that release something.
    *
-   * @return whether the guard is open; when {@code false} nothing is held and {@link #exit()} must not be called
-   * @throws IllegalStateException if this thread is inside already, in a callback of the running call
+   * @return whether the guard is open; when {@code false} nothing is held and {@link #exit()} must
+   *     not be called
+   * @throws IllegalStateException if this thread is inside already, in a callback of the running
+   *     call
    */
   public boolean enterWaiting() {
     requireOutside("closed");
@@ -104,7 +107,8 @@ public final class ExclusiveGuard {
    *
    * @param stop asks the running call to end early; runs before the wait
    * @return whether this call closed the guard; then, and only then, the caller frees the object
-   * @throws IllegalStateException if this thread is inside, in a callback of the running call; nothing is closed
+   * @throws IllegalStateException if this thread is inside, in a callback of the running call;
+   *     nothing is closed
    */
   public boolean close(Runnable stop) {
     requireOutside("closed");

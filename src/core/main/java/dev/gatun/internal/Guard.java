@@ -54,7 +54,8 @@ public final class Guard {
   }
 
   /**
-   * Refuses new calls and waits for the running ones. Must not be called from inside a guarded call.
+   * Refuses new calls and waits for the running ones. Must not be called from inside a guarded
+   * call.
    *
    * @return whether this call closed the guard; then, and only then, the caller frees the object
    */

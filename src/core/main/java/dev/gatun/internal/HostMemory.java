@@ -6,7 +6,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 
-/** The memory of this machine, as far as this process may use it. ggml reports the physical RAM; this does not. */
+/**
+ * The memory of this machine, as far as this process may use it. ggml reports the physical RAM;
+ * this does not.
+ */
 public final class HostMemory {
   private static final Path MEMINFO = Path.of("/proc/meminfo");
   private static final Path CGROUP_LIMIT = Path.of("/sys/fs/cgroup/memory.max");
@@ -15,8 +18,8 @@ public final class HostMemory {
   private HostMemory() {}
 
   /**
-   * Returns the bytes that can be taken without swapping: the least of the system's available memory and what the cgroup
-   * leaves; {@link Long#MAX_VALUE} where the platform does not tell.
+   * Returns the bytes that can be taken without swapping: the least of the system's available
+   * memory and what the cgroup leaves; {@link Long#MAX_VALUE} where the platform does not tell.
    */
   public static long availableBytes() {
     return Math.min(systemAvailable(), cgroupAvailable());
@@ -25,8 +28,7 @@ public final class HostMemory {
   /** Tells whether a loaded back end offers a GPU. */
   public static boolean hasGpu() {
     return Devices.list().stream()
-        .anyMatch(
-            d -> d.kind() == Device.Kind.GPU || d.kind() == Device.Kind.INTEGRATED_GPU);
+        .anyMatch(d -> d.kind() == Device.Kind.GPU || d.kind() == Device.Kind.INTEGRATED_GPU);
   }
 
   private static long systemAvailable() {

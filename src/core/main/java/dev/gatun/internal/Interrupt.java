@@ -10,8 +10,9 @@ import java.lang.invoke.VarHandle;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Stops a running decode from another thread: a native cell that the compute threads read between graph nodes, and the
- * operation it is meant for, so that a late cancellation never hits the next one.
+ * Stops a running decode from another thread: a native cell that the compute threads read between
+ * graph nodes, and the operation it is meant for, so that a late cancellation never hits the next
+ * one.
  *
  * <p>Thread-safe.
  */

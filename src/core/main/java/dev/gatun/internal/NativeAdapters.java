@@ -9,7 +9,10 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
 
-/** LoRA adapters and control vectors of a context. Every method is called inside the context's guard. */
+/**
+ * LoRA adapters and control vectors of a context. Every method is called inside the context's
+ * guard.
+ */
 public final class NativeAdapters {
   private NativeAdapters() {}
 
@@ -47,7 +50,8 @@ public final class NativeAdapters {
     int width = directions[0].length;
     try (Arena call = Arena.ofConfined()) {
       MemorySegment data =
-          call.allocate(ValueLayout.JAVA_FLOAT, Math.multiplyExact((long) directions.length, width));
+          call.allocate(
+              ValueLayout.JAVA_FLOAT, Math.multiplyExact((long) directions.length, width));
       for (int layer = 0; layer < directions.length; layer++) {
         MemorySegment.copy(
             directions[layer], 0, data, ValueLayout.JAVA_FLOAT, 4L * layer * width, width);

@@ -23,9 +23,11 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /**
- * A {@code llama_context} with the buffers of its batch: they are allocated once and reused by every decode.
+ * A {@code llama_context} with the buffers of its batch: they are allocated once and reused by
+ * every decode.
  *
- * <p>Everything but {@link #guard()} and {@link #interrupt()} is used by the thread inside the guard.
+ * <p>Everything but {@link #guard()} and {@link #interrupt()} is used by the thread inside the
+ * guard.
  */
 public final class NativeContext {
   /** {@code llama_decode} was stopped by the interrupt. */

@@ -13,12 +13,13 @@ import java.lang.foreign.ValueLayout;
 import java.util.Locale;
 
 /**
- * Takes llama.cpp's log lines out of the shim's queue and gives them to the {@link System.Logger} named {@code
- * dev.gatun.native}. llama.cpp's info lines arrive at {@code DEBUG} and its debug lines at {@code TRACE}, since a
- * library says at {@code INFO} what its user wants to know.
+ * Takes llama.cpp's log lines out of the shim's queue and gives them to the {@link System.Logger}
+ * named {@code dev.gatun.native}. llama.cpp's info lines arrive at {@code DEBUG} and its debug
+ * lines at {@code TRACE}, since a library says at {@code INFO} what its user wants to know.
  *
- * <p>The lowest level that is captured is the system property {@code gatun.log} ({@code debug}, {@code info}, {@code
- * warn}, {@code error}); without it the logger is asked what it wants. Thread-safe.
+ * <p>The lowest level that is captured is the system property {@code gatun.log} ({@code debug},
+ * {@code info}, {@code warn}, {@code error}); without it the logger is asked what it wants.
+ * Thread-safe.
  */
 public final class NativeLog {
   /** The name of the logger. */
@@ -42,8 +43,8 @@ public final class NativeLog {
   }
 
   /**
-   * Hands over the lines that wait after a call that was stopped on purpose: llama.cpp reports that as an error, which
-   * it is not, so nothing is logged above {@code DEBUG}.
+   * Hands over the lines that wait after a call that was stopped on purpose: llama.cpp reports that
+   * as an error, which it is not, so nothing is logged above {@code DEBUG}.
    */
   static void drainAfterStop() {
     if (gatun_log_pending() > 0) {

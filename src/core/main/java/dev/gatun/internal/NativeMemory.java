@@ -13,7 +13,10 @@ import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
 
-/** The memory of a context: its cells and its bytes. Every method is called inside the context's guard. */
+/**
+ * The memory of a context: its cells and its bytes. Every method is called inside the context's
+ * guard.
+ */
 public final class NativeMemory {
   private static final int MAX_ENTRIES = 256;
   private static final int ALL = -1;

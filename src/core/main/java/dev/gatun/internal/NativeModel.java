@@ -24,7 +24,8 @@ import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
- * A loaded {@code llama_model}. Shared by everything made from it; the last {@link #release()} frees it.
+ * A loaded {@code llama_model}. Shared by everything made from it; the last {@link #release()}
+ * frees it.
  *
  * <p>Thread-safe.
  */
@@ -69,8 +70,7 @@ public final class NativeModel {
       }
       MemorySegment paths = call.allocate(ValueLayout.ADDRESS, files.size());
       for (int i = 0; i < files.size(); i++) {
-        CTypes.pointer(
-            paths, 8L * i, call.allocateFrom(files.get(i).toAbsolutePath().toString()));
+        CTypes.pointer(paths, 8L * i, call.allocateFrom(files.get(i).toAbsolutePath().toString()));
       }
       MemorySegment out = call.allocate(ValueLayout.ADDRESS);
       ErrorBuffer error = new ErrorBuffer(call);

@@ -6,7 +6,10 @@ import dev.gatun.error.NativeLibraryException;
 import java.nio.file.Path;
 import java.util.List;
 
-/** The native libraries of the process, with the log capture installed and the back ends loaded. Thread-safe. */
+/**
+ * The native libraries of the process, with the log capture installed and the back ends loaded.
+ * Thread-safe.
+ */
 public final class NativeRuntime {
   private final NativeLibraries libraries;
 

@@ -34,7 +34,8 @@ public record RopeParameters(
    *
    * @param scaling the value
    * @param trainedContextTokens trained length of the model, in tokens
-   * @param modelBetaFast the file's {@code yarn_beta_fast}, which llama.cpp does not read; NaN when it has none
+   * @param modelBetaFast the file's {@code yarn_beta_fast}, which llama.cpp does not read; NaN when
+   *     it has none
    * @param modelBetaSlow the file's {@code yarn_beta_slow}; NaN when it has none
    */
   public static RopeParameters of(

@@ -3,7 +3,10 @@ package dev.gatun.internal;
 import dev.gatun.error.OperationCancelledException;
 import java.util.function.Function;
 
-/** Turns the shim's status codes into typed errors. Source: the {@code GATUN_*} codes of {@code gatun_shim.h}. */
+/**
+ * Turns the shim's status codes into typed errors. Source: the {@code GATUN_*} codes of {@code
+ * gatun_shim.h}.
+ */
 public final class Status {
   /** The call succeeded. */
   public static final int OK = 0;

@@ -3,10 +3,12 @@ package dev.gatun.offload;
 /**
  * A device that a loaded back end offers.
  *
- * @param name the back end's name for it, such as {@code CPU} or {@code CUDA0}; unique in the process
+ * @param name the back end's name for it, such as {@code CPU} or {@code CUDA0}; unique in the
+ *     process
  * @param description the hardware's own name
  * @param kind what it is
- * @param backend the back end it belongs to, such as {@code CPU}, {@code CUDA}, {@code Vulkan}, {@code RPC}
+ * @param backend the back end it belongs to, such as {@code CPU}, {@code CUDA}, {@code Vulkan},
+ *     {@code RPC}
  * @param totalBytes memory in bytes; for the CPU the machine's physical memory
  * @param freeBytes free memory in bytes when the list was made
  */

@@ -1,8 +1,8 @@
 package dev.gatun.rope;
 
 /**
- * How positions are scaled when a RoPE model runs past its trained context. Immutable values; the translation to what
- * the native side needs is made when a context is created.
+ * How positions are scaled when a RoPE model runs past its trained context. Immutable values; the
+ * translation to what the native side needs is made when a context is created.
  */
 public sealed interface RopeScaling {
 
@@ -15,8 +15,8 @@ public sealed interface RopeScaling {
   /**
    * Position interpolation: every position is divided by the factor.
    *
-   * <p>Source: Chen et al., "Extending Context Window of Large Language Models via Positional Interpolation", 2023,
-   * equation 4.
+   * <p>Source: Chen et al., "Extending Context Window of Large Language Models via Positional
+   * Interpolation", 2023, equation 4.
    *
    * @param factor context extension ratio, at least 1
    */
@@ -28,7 +28,8 @@ public sealed interface RopeScaling {
   }
 
   /**
-   * Another RoPE base and a plain position scale: the raw native parameters, for files that need them.
+   * Another RoPE base and a plain position scale: the raw native parameters, for files that need
+   * them.
    *
    * @param base RoPE base frequency; 0 keeps the model's
    * @param scale factor that positions are multiplied with; 0 keeps the model's
@@ -47,15 +48,18 @@ public sealed interface RopeScaling {
   /**
    * YaRN: NTK-by-parts interpolation with attention temperature.
    *
-   * <p>Source: Peng et al., "YaRN: Efficient Context Window Extension of Large Language Models", 2023, equations 17 to
-   * 23. The fields that are {@linkplain Double#NaN NaN} are taken from the model's metadata, else from the paper.
+   * <p>Source: Peng et al., "YaRN: Efficient Context Window Extension of Large Language Models",
+   * 2023, equations 17 to 23. The fields that are {@linkplain Double#NaN NaN} are taken from the
+   * model's metadata, else from the paper.
    *
    * @param factor context extension ratio, at least 1
    * @param originalContextTokens trained context in tokens; 0 takes the model's
-   * @param extrapolationFactor share of the by-parts mix, 1 is YaRN, 0 is linear ({@code yarn_ext_factor})
+   * @param extrapolationFactor share of the by-parts mix, 1 is YaRN, 0 is linear ({@code
+   *     yarn_ext_factor})
    * @param attentionFactor multiplier of the attention temperature ({@code yarn_attn_factor})
    * @param betaFast rotations above which a dimension is not interpolated ({@code yarn_beta_fast})
-   * @param betaSlow rotations below which a dimension is fully interpolated ({@code yarn_beta_slow})
+   * @param betaSlow rotations below which a dimension is fully interpolated ({@code
+   *     yarn_beta_slow})
    */
   record Yarn(
       double factor,
@@ -90,8 +94,7 @@ public sealed interface RopeScaling {
 
     /** Returns a copy with another original context, in tokens. */
     public Yarn withOriginalContextTokens(int tokens) {
-      return new Yarn(
-          factor, tokens, extrapolationFactor, attentionFactor, betaFast, betaSlow);
+      return new Yarn(factor, tokens, extrapolationFactor, attentionFactor, betaFast, betaSlow);
     }
 
     /** Returns a copy with another share of the by-parts mix. */

@@ -143,8 +143,7 @@ class GgufFileTest {
     assertEquals(OptionalLong.of(64), model.rope().dimensions());
     assertEquals(7.3, model.rope().yarnBetaFast().orElseThrow(), 1e-6);
     assertEquals(OptionalDouble.of(1), model.rope().yarnBetaSlow());
-    assertEquals(
-        Map.of("bos", 1, "eos", 2, "unknown", 0, "eot", 6), model.specialTokens());
+    assertEquals(Map.of("bos", 1, "eos", 2, "unknown", 0, "eot", 6), model.specialTokens());
     assertTrue(model.chatTemplate().orElseThrow().contains("<|assistant|>"));
     assertFalse(model.isVocabularyOnly());
     assertTrue(model.slidingWindowTokens().isEmpty());

@@ -44,83 +44,319 @@ public final class GgufMutator {
   private static final Kind[] KINDS = Kind.values();
 
   private static final long[] WHOLES = {
-    0, 1, 2, 3, 5, 7, 8, 16, 31, 63, 64, 65, 100, 127, 128, 255, 256, 257, 511, 512, 513, 1024,
-    2047, 2048, 2049, 4096, 65_535, 65_536, 1 << 20, 1 << 24, Integer.MAX_VALUE - 1L,
-    Integer.MAX_VALUE, 1L << 31, 0xFFFF_FF00L, 0xFFFF_FFFEL, 0xFFFF_FFFFL, 1L << 32, 1L << 40,
-    Long.MAX_VALUE, Long.MIN_VALUE, -1, -2, -128
+    0,
+    1,
+    2,
+    3,
+    5,
+    7,
+    8,
+    16,
+    31,
+    63,
+    64,
+    65,
+    100,
+    127,
+    128,
+    255,
+    256,
+    257,
+    511,
+    512,
+    513,
+    1024,
+    2047,
+    2048,
+    2049,
+    4096,
+    65_535,
+    65_536,
+    1 << 20,
+    1 << 24,
+    Integer.MAX_VALUE - 1L,
+    Integer.MAX_VALUE,
+    1L << 31,
+    0xFFFF_FF00L,
+    0xFFFF_FFFEL,
+    0xFFFF_FFFFL,
+    1L << 32,
+    1L << 40,
+    Long.MAX_VALUE,
+    Long.MIN_VALUE,
+    -1,
+    -2,
+    -128
   };
 
   private static final double[] REALS = {
-    0, -0.0, 1, -1, 0.5, 2, 10, -10, 1e-30, 1e-45, 1e30, -1e30, 3.4e38, 1e-6, 195, 10_000, 1e6,
-    Double.NaN, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY
+    0,
+    -0.0,
+    1,
+    -1,
+    0.5,
+    2,
+    10,
+    -10,
+    1e-30,
+    1e-45,
+    1e30,
+    -1e30,
+    3.4e38,
+    1e-6,
+    195,
+    10_000,
+    1e6,
+    Double.NaN,
+    Double.POSITIVE_INFINITY,
+    Double.NEGATIVE_INFINITY
   };
 
   private static final String[] TEXTS = {
-    "", " ", "none", "linear", "yarn", "longrope", "llama", "gpt2", "bert", "t5", "rwkv", "plamo2",
-    "gemma4", "no_vocab", "test", "whitespace", "hybriddna", "default", "llama-bpe", "qwen2",
-    "deepseek-llm", "tekken", "gpt-4o", "kimi-k2", "%s%s%n", "{{", "{% for %}", "a\0b", "ü",
+    "",
+    " ",
+    "none",
+    "linear",
+    "yarn",
+    "longrope",
+    "llama",
+    "gpt2",
+    "bert",
+    "t5",
+    "rwkv",
+    "plamo2",
+    "gemma4",
+    "no_vocab",
+    "test",
+    "whitespace",
+    "hybriddna",
+    "default",
+    "llama-bpe",
+    "qwen2",
+    "deepseek-llm",
+    "tekken",
+    "gpt-4o",
+    "kimi-k2",
+    "%s%s%n",
+    "{{",
+    "{% for %}",
+    "a\0b",
+    "ü",
     "x".repeat(5000)
   };
 
   private static final String[] KEYS = {
-    "vocab_size", "context_length", "embedding_length", "embedding_length_out", "block_count",
-    "leading_dense_block_count", "feed_forward_length", "expert_feed_forward_length",
-    "expert_shared_feed_forward_length", "expert_count", "expert_used_count",
-    "expert_shared_count", "expert_group_count", "expert_group_used_count",
-    "expert_weights_scale", "expert_weights_norm", "expert_gating_func", "moe_every_n_layers",
-    "nextn_predict_layers", "n_deepstack_layers", "deepstack_mapping", "pooling_type",
-    "logit_scale", "attn_logit_softcapping", "final_logit_softcapping", "residual_scale",
-    "embedding_scale", "interleave_moe_layer_step", "full_attention_interval",
-    "attention.head_count", "attention.head_count_kv", "attention.max_alibi_bias",
-    "attention.clamp_kqv", "attention.key_length", "attention.value_length",
-    "attention.layer_norm_epsilon", "attention.layer_norm_rms_epsilon",
-    "attention.group_norm_epsilon", "attention.group_norm_groups", "attention.causal",
-    "attention.q_lora_rank", "attention.kv_lora_rank", "attention.relative_buckets_count",
-    "attention.sliding_window", "attention.sliding_window_pattern", "attention.scale",
-    "attention.output_scale", "attention.temperature_length", "attention.temperature_scale",
-    "attention.key_length_mla", "attention.value_length_mla", "attention.key_length_swa",
-    "attention.value_length_swa", "attention.shared_kv_layers", "attention.recurrent_layers",
-    "attention.indexer.head_count", "attention.indexer.key_length", "attention.indexer.top_k",
-    "hyper_connection.count", "rope.dimension_count", "rope.dimension_count_swa",
-    "rope.dimension_sections", "rope.freq_base", "rope.freq_base_swa", "rope.scale_linear",
-    "rope.scaling.type", "rope.scaling.factor", "rope.scaling.alpha", "rope.scaling.attn_factor",
-    "rope.scaling.original_context_length", "rope.scaling.finetuned",
-    "rope.scaling.yarn_log_multiplier", "rope.scaling.yarn_ext_factor",
-    "rope.scaling.yarn_attn_factor", "rope.scaling.yarn_beta_fast",
-    "rope.scaling.yarn_beta_slow", "ssm.conv_kernel", "ssm.inner_size", "ssm.state_size",
-    "ssm.time_step_rank", "ssm.group_count", "ssm.dt_b_c_rms", "wkv.head_size",
-    "token_shift_count", "shortconv.l_cache", "decoder_start_token_id", "decoder_block_count",
-    "use_parallel_residual", "tensor_data_layout", "classifier.output_labels", "swin_norm",
-    "router_logit_softcapping", "adapters.count", "num_loops", "dense_2_feat_in",
-    "dense_2_feat_out", "dense_3_feat_in", "dense_3_feat_out"
+    "vocab_size",
+    "context_length",
+    "embedding_length",
+    "embedding_length_out",
+    "block_count",
+    "leading_dense_block_count",
+    "feed_forward_length",
+    "expert_feed_forward_length",
+    "expert_shared_feed_forward_length",
+    "expert_count",
+    "expert_used_count",
+    "expert_shared_count",
+    "expert_group_count",
+    "expert_group_used_count",
+    "expert_weights_scale",
+    "expert_weights_norm",
+    "expert_gating_func",
+    "moe_every_n_layers",
+    "nextn_predict_layers",
+    "n_deepstack_layers",
+    "deepstack_mapping",
+    "pooling_type",
+    "logit_scale",
+    "attn_logit_softcapping",
+    "final_logit_softcapping",
+    "residual_scale",
+    "embedding_scale",
+    "interleave_moe_layer_step",
+    "full_attention_interval",
+    "attention.head_count",
+    "attention.head_count_kv",
+    "attention.max_alibi_bias",
+    "attention.clamp_kqv",
+    "attention.key_length",
+    "attention.value_length",
+    "attention.layer_norm_epsilon",
+    "attention.layer_norm_rms_epsilon",
+    "attention.group_norm_epsilon",
+    "attention.group_norm_groups",
+    "attention.causal",
+    "attention.q_lora_rank",
+    "attention.kv_lora_rank",
+    "attention.relative_buckets_count",
+    "attention.sliding_window",
+    "attention.sliding_window_pattern",
+    "attention.scale",
+    "attention.output_scale",
+    "attention.temperature_length",
+    "attention.temperature_scale",
+    "attention.key_length_mla",
+    "attention.value_length_mla",
+    "attention.key_length_swa",
+    "attention.value_length_swa",
+    "attention.shared_kv_layers",
+    "attention.recurrent_layers",
+    "attention.indexer.head_count",
+    "attention.indexer.key_length",
+    "attention.indexer.top_k",
+    "hyper_connection.count",
+    "rope.dimension_count",
+    "rope.dimension_count_swa",
+    "rope.dimension_sections",
+    "rope.freq_base",
+    "rope.freq_base_swa",
+    "rope.scale_linear",
+    "rope.scaling.type",
+    "rope.scaling.factor",
+    "rope.scaling.alpha",
+    "rope.scaling.attn_factor",
+    "rope.scaling.original_context_length",
+    "rope.scaling.finetuned",
+    "rope.scaling.yarn_log_multiplier",
+    "rope.scaling.yarn_ext_factor",
+    "rope.scaling.yarn_attn_factor",
+    "rope.scaling.yarn_beta_fast",
+    "rope.scaling.yarn_beta_slow",
+    "ssm.conv_kernel",
+    "ssm.inner_size",
+    "ssm.state_size",
+    "ssm.time_step_rank",
+    "ssm.group_count",
+    "ssm.dt_b_c_rms",
+    "wkv.head_size",
+    "token_shift_count",
+    "shortconv.l_cache",
+    "decoder_start_token_id",
+    "decoder_block_count",
+    "use_parallel_residual",
+    "tensor_data_layout",
+    "classifier.output_labels",
+    "swin_norm",
+    "router_logit_softcapping",
+    "adapters.count",
+    "num_loops",
+    "dense_2_feat_in",
+    "dense_2_feat_out",
+    "dense_3_feat_in",
+    "dense_3_feat_out"
   };
 
   private static final String[] FULL_KEYS = {
-    "general.type", "general.file_type", "general.quantization_version", "general.alignment",
-    "general.sampling.top_k", "general.sampling.temp", "general.sampling.sequence", "split.no",
-    "split.count", "split.tensors.count", "tokenizer.ggml.model", "tokenizer.ggml.pre",
-    "tokenizer.ggml.tokens", "tokenizer.ggml.token_type", "tokenizer.ggml.token_type_count",
-    "tokenizer.ggml.scores", "tokenizer.ggml.merges", "tokenizer.ggml.bos_token_id",
-    "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id",
-    "tokenizer.ggml.unknown_token_id", "tokenizer.ggml.seperator_token_id",
-    "tokenizer.ggml.padding_token_id", "tokenizer.ggml.cls_token_id",
-    "tokenizer.ggml.mask_token_id", "tokenizer.ggml.add_bos_token",
-    "tokenizer.ggml.add_eos_token", "tokenizer.ggml.add_sep_token",
-    "tokenizer.ggml.add_space_prefix", "tokenizer.ggml.remove_extra_whitespaces",
-    "tokenizer.ggml.precompiled_charsmap", "tokenizer.chat_template",
-    "tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.suppress_tokens", "adapter.type",
-    "adapter.lora.alpha", "adapter.alora.invocation_tokens"
+    "general.type",
+    "general.file_type",
+    "general.quantization_version",
+    "general.alignment",
+    "general.sampling.top_k",
+    "general.sampling.temp",
+    "general.sampling.sequence",
+    "split.no",
+    "split.count",
+    "split.tensors.count",
+    "tokenizer.ggml.model",
+    "tokenizer.ggml.pre",
+    "tokenizer.ggml.tokens",
+    "tokenizer.ggml.token_type",
+    "tokenizer.ggml.token_type_count",
+    "tokenizer.ggml.scores",
+    "tokenizer.ggml.merges",
+    "tokenizer.ggml.bos_token_id",
+    "tokenizer.ggml.eos_token_id",
+    "tokenizer.ggml.eot_token_id",
+    "tokenizer.ggml.eom_token_id",
+    "tokenizer.ggml.unknown_token_id",
+    "tokenizer.ggml.seperator_token_id",
+    "tokenizer.ggml.padding_token_id",
+    "tokenizer.ggml.cls_token_id",
+    "tokenizer.ggml.mask_token_id",
+    "tokenizer.ggml.add_bos_token",
+    "tokenizer.ggml.add_eos_token",
+    "tokenizer.ggml.add_sep_token",
+    "tokenizer.ggml.add_space_prefix",
+    "tokenizer.ggml.remove_extra_whitespaces",
+    "tokenizer.ggml.precompiled_charsmap",
+    "tokenizer.chat_template",
+    "tokenizer.ggml.fim_pre_token_id",
+    "tokenizer.ggml.suppress_tokens",
+    "adapter.type",
+    "adapter.lora.alpha",
+    "adapter.alora.invocation_tokens"
   };
 
   private static final String[] ARCHITECTURES = {
-    "llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "gemma3n", "phi2", "phi3", "falcon",
-    "mpt", "starcoder", "bloom", "baichuan", "gptneox", "gpt2", "mamba", "mamba2", "jamba",
-    "rwkv6", "rwkv7", "bert", "nomic-bert", "t5", "t5encoder", "command-r", "dbrx", "olmo",
-    "olmo2", "olmoe", "deepseek", "deepseek2", "qwen2moe", "qwen3moe", "qwen2vl", "glm4",
-    "chatglm", "granite", "granitemoe", "minicpm", "stablelm", "orion", "internlm2", "exaone",
-    "smollm3", "llama4", "mistral3", "arcee", "deci", "clip", "wavtokenizer-dec", "lfm2",
-    "falcon-h1", "nemotron_h", "gpt-oss", "hunyuan-moe", "ernie4_5", "cohere2", "(unknown)", "",
-    "cogvlm", "llama-embed", "eagle3", "dream", "llada", "refact", "xverse", "codeshell", "plamo"
+    "llama",
+    "qwen2",
+    "qwen3",
+    "gemma",
+    "gemma2",
+    "gemma3",
+    "gemma3n",
+    "phi2",
+    "phi3",
+    "falcon",
+    "mpt",
+    "starcoder",
+    "bloom",
+    "baichuan",
+    "gptneox",
+    "gpt2",
+    "mamba",
+    "mamba2",
+    "jamba",
+    "rwkv6",
+    "rwkv7",
+    "bert",
+    "nomic-bert",
+    "t5",
+    "t5encoder",
+    "command-r",
+    "dbrx",
+    "olmo",
+    "olmo2",
+    "olmoe",
+    "deepseek",
+    "deepseek2",
+    "qwen2moe",
+    "qwen3moe",
+    "qwen2vl",
+    "glm4",
+    "chatglm",
+    "granite",
+    "granitemoe",
+    "minicpm",
+    "stablelm",
+    "orion",
+    "internlm2",
+    "exaone",
+    "smollm3",
+    "llama4",
+    "mistral3",
+    "arcee",
+    "deci",
+    "clip",
+    "wavtokenizer-dec",
+    "lfm2",
+    "falcon-h1",
+    "nemotron_h",
+    "gpt-oss",
+    "hunyuan-moe",
+    "ernie4_5",
+    "cohere2",
+    "(unknown)",
+    "",
+    "cogvlm",
+    "llama-embed",
+    "eagle3",
+    "dream",
+    "llada",
+    "refact",
+    "xverse",
+    "codeshell",
+    "plamo"
   };
 
   private final byte[] original;
@@ -352,26 +588,22 @@ public final class GgufMutator {
     switch (random.nextInt(7)) {
       case 0 -> {
         GgmlType type = sameSize(tensors.get(index), random);
-        changed.set(
-            index, new GgufEncoder.Row(row.name(), shape, type.code(), row.offset()));
+        changed.set(index, new GgufEncoder.Row(row.name(), shape, type.code(), row.offset()));
         what = "type " + type;
       }
       case 1 -> {
         Collections.reverse(shape);
-        changed.set(
-            index, new GgufEncoder.Row(row.name(), shape, row.typeCode(), row.offset()));
+        changed.set(index, new GgufEncoder.Row(row.name(), shape, row.typeCode(), row.offset()));
         what = "transposed";
       }
       case 2 -> {
         shape.add(random.nextInt(shape.size() + 1), 1L);
-        changed.set(
-            index, new GgufEncoder.Row(row.name(), shape, row.typeCode(), row.offset()));
+        changed.set(index, new GgufEncoder.Row(row.name(), shape, row.typeCode(), row.offset()));
         what = "with another dimension";
       }
       case 3 -> {
         shape.set(random.nextInt(shape.size()), WHOLES[random.nextInt(WHOLES.length)]);
-        changed.set(
-            index, new GgufEncoder.Row(row.name(), shape, row.typeCode(), row.offset()));
+        changed.set(index, new GgufEncoder.Row(row.name(), shape, row.typeCode(), row.offset()));
         what = "shape " + shape;
       }
       case 4 -> {
@@ -385,13 +617,10 @@ public final class GgufMutator {
         what = "renamed";
       }
       case 5 -> {
-        changed.set(
-            index,
-            new GgufEncoder.Row(other.name(), shape, row.typeCode(), row.offset()));
+        changed.set(index, new GgufEncoder.Row(other.name(), shape, row.typeCode(), row.offset()));
         changed.set(
             rows.indexOf(other),
-            new GgufEncoder.Row(
-                row.name(), other.dimensions(), other.typeCode(), other.offset()));
+            new GgufEncoder.Row(row.name(), other.dimensions(), other.typeCode(), other.offset()));
         what = "named " + other.name() + " and the reverse";
       }
       default -> {
@@ -539,8 +768,7 @@ public final class GgufMutator {
     ByteArrayOutputStream data = new ByteArrayOutputStream(original.length);
     List<GgufEncoder.Row> packed = new ArrayList<>();
     for (GgufEncoder.Row row : table) {
-      packed.add(
-          new GgufEncoder.Row(row.name(), row.dimensions(), row.typeCode(), data.size()));
+      packed.add(new GgufEncoder.Row(row.name(), row.dimensions(), row.typeCode(), data.size()));
       int bytes = Math.toIntExact(bytesOf(row));
       int from = Math.toIntExact(headerBytes + row.offset());
       int there = Math.min(bytes, original.length - from);

@@ -49,12 +49,21 @@ class GgufRefusalTest {
             "element 0 of the value of key 'k' is not valid UTF-8"),
         arguments(
             RawGguf.header(0, 1)
-                .key("k", 9).i32(9).i64(1).i32(9).i64(1).i32(9).i64(1).i32(9).i64(1).i32(9).i64(0),
+                .key("k", 9)
+                .i32(9)
+                .i64(1)
+                .i32(9)
+                .i64(1)
+                .i32(9)
+                .i64(1)
+                .i32(9)
+                .i64(1)
+                .i32(9)
+                .i64(0),
             "nests arrays deeper"),
         arguments(
             RawGguf.header(0, 1).key("general.alignment", 4).i32(12), "must be a power of two"),
-        arguments(
-            RawGguf.header(0, 1).key("general.alignment", 10).i64(32), "but must be UINT32"),
+        arguments(RawGguf.header(0, 1).key("general.alignment", 10).i64(32), "but must be UINT32"),
         arguments(RawGguf.header(1, 0).tensor("", 0, 0, 8L).data(32), "tensor 0 is empty"),
         arguments(
             RawGguf.header(1, 0).tensor("t".repeat(64), 0, 0, 8L).data(32), "the limit of 63"),
@@ -120,7 +129,17 @@ class GgufRefusalTest {
     Path small = folder.resolve("small.gguf");
     SyntheticModel.write(
         new SyntheticModel.Shape(
-            "small", SyntheticModel.Family.LLAMA_MOE, 2, 64, 4, 2, 64, 2048, 64, true, GgmlType.F16,
+            "small",
+            SyntheticModel.Family.LLAMA_MOE,
+            2,
+            64,
+            4,
+            2,
+            64,
+            2048,
+            64,
+            true,
+            GgmlType.F16,
             GgmlType.Q8_0),
         TestModels.tiny(),
         small,

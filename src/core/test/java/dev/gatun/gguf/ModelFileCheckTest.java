@@ -79,8 +79,7 @@ class ModelFileCheckTest {
             "llama.expert_group_count",
             GgufValue.uint32(4),
             "must be less than llama.expert_count"),
-        arguments(
-            "llama-moe-tiny", "llama.expert_group_count", GgufValue.uint32(3), "must divide"),
+        arguments("llama-moe-tiny", "llama.expert_group_count", GgufValue.uint32(3), "must divide"),
         arguments(
             "llama-moe-tiny",
             "llama.expert_group_count",
@@ -122,8 +121,7 @@ class ModelFileCheckTest {
 
   @ParameterizedTest
   @MethodSource("elementTypes")
-  void elementTypeThatCannotBeComputedWith_isRefused(
-      String name, GgmlType type, String fragment) {
+  void elementTypeThatCannotBeComputedWith_isRefused(String name, GgmlType type, String fragment) {
     GgufFile tiny = GgufFile.open(TestModels.tiny());
     GgufWriter writer = new GgufWriter();
     tiny.metadata().forEach(writer::put);

@@ -64,7 +64,17 @@ class SyntheticModelTest {
   void vocabularyLargerThanTheShape_isRefused() {
     SyntheticModel.Shape shape =
         new SyntheticModel.Shape(
-            "small", SyntheticModel.Family.LLAMA, 1, 64, 2, 1, 64, 100, 64, true, GgmlType.F16,
+            "small",
+            SyntheticModel.Family.LLAMA,
+            1,
+            64,
+            2,
+            1,
+            64,
+            100,
+            64,
+            true,
+            GgmlType.F16,
             GgmlType.F16);
     assertThrows(
         IllegalArgumentException.class,
