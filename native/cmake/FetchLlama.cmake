@@ -121,8 +121,7 @@ function(gatun_fetch_llama out)
 
   # Route 2: the upstream repository. Never ask for a password, give up on a dead line within seconds.
   message(STATUS "llama.cpp: fetching ${GATUN_PIN_TAG} from ${GATUN_PIN_REPOSITORY}")
-  set(quiet "${CMAKE_COMMAND}" -E env GIT_TERMINAL_PROMPT=0 GIT_HTTP_LOW_SPEED_LIMIT=1000 GIT_HTTP_LOW_SPEED_TIME=20
-      GIT_SSL_NO_VERIFY=0)
+  set(quiet "${CMAKE_COMMAND}" -E env GIT_TERMINAL_PROMPT=0 GIT_HTTP_LOW_SPEED_LIMIT=1000 GIT_HTTP_LOW_SPEED_TIME=20)
   execute_process(COMMAND ${quiet} "${GATUN_GIT}" ls-remote --exit-code ${GATUN_PIN_REPOSITORY} refs/tags/${GATUN_PIN_TAG}
                   TIMEOUT 15 RESULT_VARIABLE code OUTPUT_QUIET ERROR_VARIABLE said)
   if(code STREQUAL "0")
