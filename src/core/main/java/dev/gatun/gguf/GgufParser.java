@@ -3,7 +3,6 @@ package dev.gatun.gguf;
 import dev.gatun.error.GgufFormatException;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -310,7 +309,7 @@ final class GgufParser {
 
   private void checkExtent(List<GgufTensor> tensors) {
     List<GgufTensor> sorted = new ArrayList<>(tensors);
-    sorted.sort(Comparator.comparingLong(GgufTensor::fileOffset));
+    sorted.sort((a, b) -> Long.compare(a.fileOffset(), b.fileOffset()));
     for (int i = 1; i < sorted.size(); i++) {
       GgufTensor before = sorted.get(i - 1);
       GgufTensor tensor = sorted.get(i);
