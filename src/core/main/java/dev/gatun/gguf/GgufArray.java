@@ -29,7 +29,6 @@ public final class GgufArray implements GgufValue {
   private final GgufType elementType;
   private final int size;
   private final byte[] bytes;
-  private final MemorySegment data;
   // Strings only: element i is bytes[ends[i - 1], ends[i]).
   private final int[] ends;
   private final List<GgufArray> nested;
@@ -39,7 +38,6 @@ public final class GgufArray implements GgufValue {
     this.elementType = elementType;
     this.size = size;
     this.bytes = bytes;
-    this.data = MemorySegment.ofArray(bytes).asReadOnly();
     this.ends = ends;
     this.nested = nested;
   }
@@ -167,13 +165,29 @@ public final class GgufArray implements GgufValue {
     return switch (elementType) {
       case UINT8 -> bytes[index] & 0xFF;
       case INT8 -> bytes[index];
-      case UINT16 -> data.get(SHORT, index * 2L) & 0xFFFF;
-      case INT16 -> data.get(SHORT, index * 2L);
-      case UINT32 -> data.get(INT, index * 4L) & 0xFFFF_FFFFL;
-      case INT32 -> data.get(INT, index * 4L);
-      case UINT64, INT64 -> data.get(LONG, index * 8L);
+      case UINT16 -> int16(2 * index) & 0xFFFF;
+      case INT16 -> int16(2 * index);
+      case UINT32 -> int32(4 * index) & 0xFFFF_FFFFL;
+      case INT32 -> int32(4 * index);
+      case UINT64, INT64 -> int64(8 * index);
       default -> throw new IllegalStateException("the elements are " + elementType);
     };
+  }
+
+  // By hand, because a vocabulary is looked through when a program starts, and segments are slow before they are compiled.
+  private short int16(int at) {
+    return (short) ((bytes[at] & 0xFF) | bytes[at + 1] << 8);
+  }
+
+  private int int32(int at) {
+    return (bytes[at] & 0xFF)
+        | (bytes[at + 1] & 0xFF) << 8
+        | (bytes[at + 2] & 0xFF) << 16
+        | bytes[at + 3] << 24;
+  }
+
+  private long int64(int at) {
+    return (int32(at) & 0xFFFF_FFFFL) | (long) int32(at + 4) << 32;
   }
 
   /**
@@ -185,8 +199,8 @@ public final class GgufArray implements GgufValue {
   public double real(int index) {
     Objects.checkIndex(index, size);
     return switch (elementType) {
-      case FLOAT32 -> data.get(FLOAT, index * 4L);
-      case FLOAT64 -> data.get(DOUBLE, index * 8L);
+      case FLOAT32 -> Float.intBitsToFloat(int32(4 * index));
+      case FLOAT64 -> Double.longBitsToDouble(int64(8 * index));
       default -> throw new IllegalStateException("the elements are " + elementType);
     };
   }
@@ -262,7 +276,7 @@ public final class GgufArray implements GgufValue {
 
   /** The elements' bytes as in the file, texts without their length prefixes. Read-only. */
   MemorySegment content() {
-    return data;
+    return MemorySegment.ofArray(bytes).asReadOnly();
   }
 
   private int start(int index) {
