@@ -17,8 +17,6 @@ import org.jspecify.annotations.Nullable;
  * <p>Thread-safe.
  */
 public final class Interrupt {
-  private static final VarHandle CANCELLED = ValueLayout.JAVA_INT.varHandle();
-
   private final MemorySegment cell;
   private @Nullable Object running;
   private boolean always;
@@ -63,6 +61,8 @@ public final class Interrupt {
   }
 
   private void set(boolean value) {
-    CANCELLED.setVolatile(cell, 0L, value ? 1 : 0);
+    // A volatile access to a segment needs a handle whose making is felt in a short command.
+    cell.set(ValueLayout.JAVA_INT, 0L, value ? 1 : 0);
+    VarHandle.fullFence();
   }
 }
