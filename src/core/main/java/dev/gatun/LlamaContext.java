@@ -67,7 +67,9 @@ public final class LlamaContext implements AutoCloseable {
                     model.trainedContextTokens(),
                     model.metadata().rope().yarnBetaFast().orElse(Double.NaN),
                     model.metadata().rope().yarnBetaSlow().orElse(Double.NaN)),
-                options.unifiedKv(),
+                // With one sequence it changes nothing but the time that llama_decode takes to compare 256 x 256
+                // possible sequences: 60 microseconds a token.
+                options.unifiedKv() && options.maxSequences() > 1,
                 options.offloadKv(),
                 options.fullSlidingWindow()),
             "the context of " + model.file().path().getFileName());
