@@ -16,6 +16,8 @@ import java.util.SplittableRandom;
  * depth are not timed.
  */
 final class BenchRunner {
+  private static final long WARM_UP_NANOS = 600_000_000;
+
   private final LlamaModel model;
   private final Cancellation cancellation;
   private final SplittableRandom random = new SplittableRandom(1);
@@ -33,7 +35,7 @@ final class BenchRunner {
       if (warmUp) {
         read(session, test.promptTokens(), test.options().batchTokens());
         session.clear();
-        decode(session, Math.min(1, test.answerTokens()));
+        warmDecode(session, test);
         session.clear();
       }
       List<Long> nanos = new ArrayList<>(repetitions);
@@ -46,6 +48,23 @@ final class BenchRunner {
       }
       return nanos;
     }
+  }
+
+  /** At least one token, as llama-bench; with a small model more, until the JVM has compiled what is measured. */
+  private void warmDecode(LlamaSession session, BenchGrid.Test test) {
+    if (test.answerTokens() == 0) {
+      return;
+    }
+    long end = System.nanoTime() + WARM_UP_NANOS;
+    do {
+      session.clear();
+      for (int i = 0; i < test.answerTokens(); i++) {
+        decode(session, 1);
+        if (System.nanoTime() - end > 0) {
+          return;
+        }
+      }
+    } while (true);
   }
 
   private void fill(LlamaSession session, BenchGrid.Test test) {
