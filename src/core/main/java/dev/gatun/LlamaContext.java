@@ -67,7 +67,8 @@ public final class LlamaContext implements AutoCloseable {
                     model.trainedContextTokens(),
                     model.metadata().rope().yarnBetaFast().orElse(Double.NaN),
                     model.metadata().rope().yarnBetaSlow().orElse(Double.NaN)),
-                // With one sequence it changes nothing but the time that llama_decode takes to compare 256 x 256
+                // With one sequence it changes nothing but the time that llama_decode takes to
+                // compare 256 x 256
                 // possible sequences: 60 microseconds a token.
                 options.unifiedKv() && options.maxSequences() > 1,
                 options.offloadKv(),

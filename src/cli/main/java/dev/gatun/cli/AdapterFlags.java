@@ -54,7 +54,8 @@ final class AdapterFlags {
     for (String part : value.split(",")) {
       int colon = part.lastIndexOf(':');
       if (colon < 1) {
-        throw CliException.usage(flag + " needs FILE:SCALE such as style.gguf:0.5, not '" + part + "'");
+        throw CliException.usage(
+            flag + " needs FILE:SCALE such as style.gguf:0.5, not '" + part + "'");
       }
       into.add(
           new Scaled(
@@ -97,7 +98,8 @@ final class AdapterFlags {
         sum.add(scaled.file(), scaled.scale());
       }
       context.setControlVector(
-          sum.vector(Math.min(firstLayer, model.layerCount()), Math.min(lastLayer, model.layerCount())));
+          sum.vector(
+              Math.min(firstLayer, model.layerCount()), Math.min(lastLayer, model.layerCount())));
     }
   }
 }

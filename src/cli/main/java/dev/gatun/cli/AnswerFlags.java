@@ -9,7 +9,10 @@ import java.util.List;
 import java.util.OptionalInt;
 import org.jspecify.annotations.Nullable;
 
-/** The flags that say when an answer ends and what is told about it; shared by {@code run} and {@code chat}. */
+/**
+ * The flags that say when an answer ends and what is told about it; shared by {@code run} and
+ * {@code chat}.
+ */
 final class AnswerFlags {
   private OptionalInt maxTokens = OptionalInt.empty();
   private final List<String> stops = new ArrayList<>();
@@ -24,7 +27,8 @@ final class AnswerFlags {
         .value(
             "-n,--predict,--n-predict",
             "N",
-            "Most tokens of the answer; -1 is as many as the model wants and the context holds (-1).",
+            "Most tokens of the answer; -1 is as many as the model wants and the context holds"
+                + " (-1).",
             v -> {
               int n = Values.whole("-n/--predict", v, -2, Integer.MAX_VALUE);
               if (n == 0) {
@@ -57,7 +61,8 @@ final class AnswerFlags {
             "SECONDS",
             "End after this time, reading included.",
             v ->
-                timeout = Duration.ofMillis((long) (1000 * Values.number("--timeout", v, 0.001, 1e7))));
+                timeout =
+                    Duration.ofMillis((long) (1000 * Values.number("--timeout", v, 0.001, 1e7))));
   }
 
   OptionalInt maxTokens() {

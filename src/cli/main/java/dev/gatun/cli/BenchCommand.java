@@ -35,28 +35,42 @@ final class BenchCommand extends Command {
   @Override
   String footer() {
     return """
-        Random tokens are read (pp), decoded one by one (tg), or both (pp+tg); a warm-up comes first.
-        The figure is the mean of the repetitions and their standard deviation.
-        """;
+    Random tokens are read (pp), decoded one by one (tg), or both (pp+tg); a warm-up comes first.
+    The figure is the mean of the repetitions and their standard deviation.
+    """;
   }
 
   @Override
   void declare(OptionTable table) {
     table
         .group("Model:")
-        .value("-m,--model", "FILES", "GGUF files, comma-separated; the built-in model when left out.", v -> files.addAll(List.of(v.split(","))))
-        .value("--shape", "NAME", "A model of this shape with random weights, made once and kept in the cache.", v -> shapes.addAll(List.of(v.split(","))));
+        .value(
+            "-m,--model",
+            "FILES",
+            "GGUF files, comma-separated; the built-in model when left out.",
+            v -> files.addAll(List.of(v.split(","))))
+        .value(
+            "--shape",
+            "NAME",
+            "A model of this shape with random weights, made once and kept in the cache.",
+            v -> shapes.addAll(List.of(v.split(","))));
     grid.declare(table);
     table
         .group("Measurement:")
-        .value("-r,--repetitions", "N", "Repetitions of each test (5).", v -> repetitions = Values.whole("-r", v, 1, 100_000))
+        .value(
+            "-r,--repetitions",
+            "N",
+            "Repetitions of each test (5).",
+            v -> repetitions = Values.whole("-r", v, 1, 100_000))
         .flag("--no-warmup", "Leave the warm-up out.", () -> warmUp = false)
         .flag("--progress", "Tell on standard error which test runs.", () -> progress = true)
         .value(
             "-o,--output",
             "FORMAT",
             "md, csv, json, jsonl or table (md).",
-            v -> format = Values.word("-o/--output", v, List.of("md", "csv", "json", "jsonl", "table")))
+            v ->
+                format =
+                    Values.word("-o/--output", v, List.of("md", "csv", "json", "jsonl", "table")))
         .flag(
             "-v,--verbose",
             "Show the native side's log on standard error.",

@@ -60,20 +60,59 @@ final class BenchGrid {
 
   void declare(OptionTable table) {
     table
-        .group("Tests (every flag takes a list such as 1,2,4 or a range such as 1-8*2 or 256-1024+256):")
-        .value("-p,--n-prompt", "N", "Tokens read at once; 0 leaves the test out (512).", v -> prompts = ranges("-p", v, 0, MOST))
-        .value("-n,--n-gen", "N", "Tokens decoded one by one; 0 leaves the test out (128).", v -> answers = ranges("-n", v, 0, MOST))
-        .value("-pg", "P,N", "Read P and decode N in one test; may be given several times.", this::both)
-        .value("-d,--n-depth", "N", "Tokens in the context before (0).", v -> depths = ranges("-d", v, 0, MOST))
+        .group(
+            "Tests (every flag takes a list such as 1,2,4 or a range such as 1-8*2 or"
+                + " 256-1024+256):")
+        .value(
+            "-p,--n-prompt",
+            "N",
+            "Tokens read at once; 0 leaves the test out (512).",
+            v -> prompts = ranges("-p", v, 0, MOST))
+        .value(
+            "-n,--n-gen",
+            "N",
+            "Tokens decoded one by one; 0 leaves the test out (128).",
+            v -> answers = ranges("-n", v, 0, MOST))
+        .value(
+            "-pg",
+            "P,N",
+            "Read P and decode N in one test; may be given several times.",
+            this::both)
+        .value(
+            "-d,--n-depth",
+            "N",
+            "Tokens in the context before (0).",
+            v -> depths = ranges("-d", v, 0, MOST))
         .value("-t,--threads", "N", "Threads.", v -> threads = ranges("-t", v, 1, 512))
-        .value("-b,--batch-size", "N", "Tokens handed over at once (2048).", v -> batches = ranges("-b", v, 1, 1 << 20))
-        .value("-ub,--ubatch-size", "N", "Tokens computed at once (512).", v -> microBatches = ranges("-ub", v, 1, 1 << 20))
-        .value("-ctk,--cache-type-k", "TYPE", "Type of the keys in the KV cache (f16).", v -> keyTypes = types("-ctk", v))
-        .value("-ctv,--cache-type-v", "TYPE", "Type of the values in the KV cache (f16).", v -> valueTypes = types("-ctv", v))
+        .value(
+            "-b,--batch-size",
+            "N",
+            "Tokens handed over at once (2048).",
+            v -> batches = ranges("-b", v, 1, 1 << 20))
+        .value(
+            "-ub,--ubatch-size",
+            "N",
+            "Tokens computed at once (512).",
+            v -> microBatches = ranges("-ub", v, 1, 1 << 20))
+        .value(
+            "-ctk,--cache-type-k",
+            "TYPE",
+            "Type of the keys in the KV cache (f16).",
+            v -> keyTypes = types("-ctk", v))
+        .value(
+            "-ctv,--cache-type-v",
+            "TYPE",
+            "Type of the values in the KV cache (f16).",
+            v -> valueTypes = types("-ctv", v))
         .value("-fa,--flash-attn", "on|off|auto", "Flash attention (auto).", this::flashAttention)
         .value("-ngl,--n-gpu-layers", "N|all", "Layers on GPUs (all).", this::gpuLayers)
-        .value("-nkvo,--no-kv-offload", "0|1", "Keep the KV cache in host memory (0).", this::hostKv)
-        .value("--poll", "0..100", "How eagerly threads wait for work (50).", v -> polls = ranges("--poll", v, 0, 100));
+        .value(
+            "-nkvo,--no-kv-offload", "0|1", "Keep the KV cache in host memory (0).", this::hostKv)
+        .value(
+            "--poll",
+            "0..100",
+            "How eagerly threads wait for work (50).",
+            v -> polls = ranges("--poll", v, 0, 100));
   }
 
   private void both(String value) {

@@ -33,7 +33,8 @@ final class BenchReport {
         fields.values().forEach(v -> line.append(line.isEmpty() ? "" : ",").append(quoted(v)));
         io.line(line.toString());
       }
-      case "json" -> io.print((count == 0 ? "[\n  " : ",\n  ") + BenchJson.of(fields(result), result));
+      case "json" ->
+          io.print((count == 0 ? "[\n  " : ",\n  ") + BenchJson.of(fields(result), result));
       case "jsonl" -> io.line(BenchJson.of(fields(result), result));
       case "md" -> {
         if (count == 0) {
@@ -65,8 +66,12 @@ final class BenchReport {
     long parameters = result.modelParameters();
     return List.of(
         result.modelType(),
-        bytes < 1L << 30 ? decimals(bytes / 1048576.0, "MiB") : decimals(bytes / 1073741824.0, "GiB"),
-        parameters < 1_000_000_000 ? decimals(parameters / 1e6, "M") : decimals(parameters / 1e9, "B"),
+        bytes < 1L << 30
+            ? decimals(bytes / 1048576.0, "MiB")
+            : decimals(bytes / 1073741824.0, "GiB"),
+        parameters < 1_000_000_000
+            ? decimals(parameters / 1e6, "M")
+            : decimals(parameters / 1e9, "B"),
         result.backends(),
         Integer.toString(result.test().options().threads()),
         result.test().name() + extras(result.test()),
@@ -143,7 +148,8 @@ final class BenchReport {
   }
 
   private static String decimals(double value, String unit) {
-    return String.format(Locale.ROOT, "%.2f", value) + (unit.isEmpty() ? "" : " " + unit + (unit.equals("±") ? " " : ""));
+    return String.format(Locale.ROOT, "%.2f", value)
+        + (unit.isEmpty() ? "" : " " + unit + (unit.equals("±") ? " " : ""));
   }
 
   private static String markdown(List<String> cells) {

@@ -11,9 +11,9 @@ import java.util.List;
 import java.util.SplittableRandom;
 
 /**
- * Measures as llama-bench does: random tokens, a warm-up, then repetitions from a cleared context. A prompt goes in
- * chunks of the batch size, an answer one token at a time; nothing is sampled. Loading, clearing and filling up to the
- * depth are not timed.
+ * Measures as llama-bench does: random tokens, a warm-up, then repetitions from a cleared context.
+ * A prompt goes in chunks of the batch size, an answer one token at a time; nothing is sampled.
+ * Loading, clearing and filling up to the depth are not timed.
  */
 final class BenchRunner {
   private static final long WARM_UP_NANOS = 600_000_000;
@@ -50,7 +50,10 @@ final class BenchRunner {
     }
   }
 
-  /** At least one token, as llama-bench; with a small model more, until the JVM has compiled what is measured. */
+  /**
+   * At least one token, as llama-bench; with a small model more, until the JVM has compiled what is
+   * measured.
+   */
   private void warmDecode(LlamaSession session, BenchGrid.Test test) {
     if (test.answerTokens() == 0) {
       return;

@@ -9,8 +9,9 @@ import java.nio.file.StandardCopyOption;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The model inside the program. The native side needs a file: an installed program has one beside its jars, else the
- * resource is unpacked once into the user's cache, under a name that carries its hash.
+ * The model inside the program. The native side needs a file: an installed program has one beside
+ * its jars, else the resource is unpacked once into the user's cache, under a name that carries its
+ * hash.
  */
 final class BuiltinModel {
   static final String FILE = "gatun-tiny-f16.gguf";
@@ -19,8 +20,8 @@ final class BuiltinModel {
 
   /** What {@code run} says when no model is named. */
   static final String NOTE =
-      "no --model given: using the built-in test model of 3 million parameters, which finds facts in"
-          + " a text and knows nothing else";
+      "no --model given: using the built-in test model of 3 million parameters, which finds facts"
+          + " in a text and knows nothing else";
 
   /** The folder beside the jars that holds the file; set by the launcher. */
   static final String FOLDER_PROPERTY = "gatun.builtin.dir";

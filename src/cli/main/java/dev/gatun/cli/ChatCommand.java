@@ -21,7 +21,8 @@ final class ChatCommand extends Command {
       /save FILE     write the conversation as JSON
       /load FILE     go on with a saved conversation
       /exit          leave (also Ctrl-D)
-      Ctrl-C stops the answer. A line that ends in \\ goes on in the next one; \"\"\" begins and ends several lines.
+      Ctrl-C stops the answer. A line that ends in \\ goes on in the next one;
+      \"\"\" begins and ends several lines.
       """;
 
   private final ModelFlags model = new ModelFlags();
@@ -52,7 +53,11 @@ final class ChatCommand extends Command {
   void declare(OptionTable table) {
     table
         .group("Conversation:")
-        .value("-sys,--system,--system-prompt", "TEXT", "What the model is told first.", v -> system = v)
+        .value(
+            "-sys,--system,--system-prompt",
+            "TEXT",
+            "What the model is told first.",
+            v -> system = v)
         .flag("-q,--quiet", "No notes on standard error.", () -> quiet = true)
         .flag(
             "-v,--verbose",

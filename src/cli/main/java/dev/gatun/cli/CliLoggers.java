@@ -5,8 +5,9 @@ import java.util.ResourceBundle;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Sends log lines, the native side's among them, to standard error, when a command is asked to; what goes wrong is said
- * by an exception. Replaces {@code java.util.logging}, which takes longer to start than a small model takes to answer.
+ * Sends log lines, the native side's among them, to standard error, when a command is asked to;
+ * what goes wrong is said by an exception. Replaces {@code java.util.logging}, which takes longer
+ * to start than a small model takes to answer.
  */
 public final class CliLoggers extends System.LoggerFinder {
   /** The lowest level that the library takes from the native side. */

@@ -7,17 +7,22 @@ import java.util.Optional;
 import java.util.OptionalInt;
 
 /**
- * How large a context is made for a text, and how positions are scaled when that is more than the model was trained
- * for.
+ * How large a context is made for a text, and how positions are scaled when that is more than the
+ * model was trained for.
  *
  * @param options what the context is created with
  * @param note one line for the user, when something was chosen that was not asked for
  */
 record ContextPlan(ContextOptions options, Optional<String> note) {
-  /** Room left for an answer of unknown length when the text itself nearly fills the trained context. */
+  /**
+   * Room left for an answer of unknown length when the text itself nearly fills the trained
+   * context.
+   */
   private static final int ANSWER_TOKENS = 64;
 
-  /** Without another wish a context has room for so much more than the text: KV memory is not free. */
+  /**
+   * Without another wish a context has room for so much more than the text: KV memory is not free.
+   */
   private static final int COMFORT_TOKENS = 4096;
 
   /**
@@ -85,7 +90,10 @@ record ContextPlan(ContextOptions options, Optional<String> note) {
                 + Values.grouped(size)));
   }
 
-  /** Returns the length that a model was trained for; 0 when its kind has no positions to run out of. */
+  /**
+   * Returns the length that a model was trained for; 0 when its kind has no positions to run out
+   * of.
+   */
   static int limit(LlamaModel model) {
     return model.isRecurrent() && !model.isHybrid() ? 0 : model.trainedContextTokens();
   }

@@ -40,8 +40,7 @@ final class ControlVectors {
     }
   }
 
-  private static void add(
-      float[] sum, GgufFile gguf, GgufTensor tensor, Arena arena, float scale) {
+  private static void add(float[] sum, GgufFile gguf, GgufTensor tensor, Arena arena, float scale) {
     if (tensor.type() != GgmlType.F32 || tensor.elements() != sum.length) {
       throw CliException.file(
           "the control vector "

@@ -16,8 +16,9 @@ import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A conversation over one session. Each turn renders the whole conversation and reads only the tokens that the session
- * does not hold yet. A conversation that outgrows its context gets a larger one.
+ * A conversation over one session. Each turn renders the whole conversation and reads only the
+ * tokens that the session does not hold yet. A conversation that outgrows its context gets a larger
+ * one.
  */
 final class Conversation implements AutoCloseable {
   private final LlamaModel model;
@@ -61,7 +62,8 @@ final class Conversation implements AutoCloseable {
   }
 
   /**
-   * Says something and hands the answer on, piece by piece. A turn that fails leaves the conversation as it was.
+   * Says something and hands the answer on, piece by piece. A turn that fails leaves the
+   * conversation as it was.
    *
    * @return the finished generation, for its statistics
    */

@@ -96,7 +96,9 @@ final class DoctorCommand extends Command {
     if (!cpu) {
       checks.add(
           new Check(
-              "CPU back end", false, "none could be loaded; build again with `mvn package` or ./gatun"));
+              "CPU back end",
+              false,
+              "none could be loaded; build again with `mvn package` or ./gatun"));
     }
   }
 

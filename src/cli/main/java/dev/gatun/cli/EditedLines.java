@@ -41,7 +41,8 @@ final class EditedLines implements LineSource {
     }
     terminal.handle(Terminal.Signal.INT, signal -> action.interrupted());
     if (terminal.getType().startsWith(Terminal.TYPE_DUMB)) {
-      Signals.register("INT", () -> action.interrupted()); // such a terminal has no signals of its own
+      Signals.register(
+          "INT", () -> action.interrupted()); // such a terminal has no signals of its own
     }
     reader =
         LineReaderBuilder.builder()

@@ -49,7 +49,9 @@ final class ErrorMapper {
       case OutOfMemoryError e ->
           new Outcome(
               ExitCode.SPACE,
-              "out of Java memory (" + e.getMessage() + "); set GATUN_JAVA_OPTS=-Xmx1g or give less"
+              "out of Java memory ("
+                  + e.getMessage()
+                  + "); set GATUN_JAVA_OPTS=-Xmx1g or give less"
                   + " text");
       default ->
           new Outcome(

@@ -7,8 +7,9 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Reads a command line that is plainly right. Whatever is not (an unknown name, a missing value, a cluster of short
- * names, a call for help) it leaves to {@link Picocli}, which reads the same table and explains.
+ * Reads a command line that is plainly right. Whatever is not (an unknown name, a missing value, a
+ * cluster of short names, a call for help) it leaves to {@link Picocli}, which reads the same table
+ * and explains.
  */
 final class FastParser {
   private FastParser() {}

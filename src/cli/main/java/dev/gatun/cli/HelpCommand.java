@@ -35,7 +35,8 @@ final class HelpCommand extends Command {
     } else if (Commands.NAMES.contains(topic)) {
       io.print(Picocli.usage(topic));
     } else {
-      throw CliException.usage("there is no help about '" + topic + "'; `gatun help` lists the commands");
+      throw CliException.usage(
+          "there is no help about '" + topic + "'; `gatun help` lists the commands");
     }
     return ExitCode.OK;
   }

@@ -35,7 +35,8 @@ final class InfoCommand extends Command {
   @Override
   void declare(OptionTable table) {
     table
-        .positional("FILE", "GGUF file; the built-in model when left out.", 1, v -> file = Path.of(v))
+        .positional(
+            "FILE", "GGUF file; the built-in model when left out.", 1, v -> file = Path.of(v))
         .value("-m,--model", "FILE", "The same.", v -> file = Path.of(v))
         .flag("--tensors", "List the tensors.", () -> tensors = true)
         .flag("--metadata", "List every metadata value.", () -> metadata = true)
@@ -45,8 +46,7 @@ final class InfoCommand extends Command {
 
   @Override
   int call(Io io) {
-    GgufFile gguf =
-        GgufFile.open(file == null ? BuiltinModel.path() : ModelFlags.existing(file));
+    GgufFile gguf = GgufFile.open(file == null ? BuiltinModel.path() : ModelFlags.existing(file));
     if (template) {
       io.line(
           gguf.model()

@@ -3,8 +3,9 @@ package dev.gatun.cli;
 import dev.gatun.Cancellation;
 
 /**
- * Turns the end signals (Ctrl-C, TERM) into a cancellation, so that a command can print what it has and close what it
- * opened. The process ends when the command returns, or after a moment of patience.
+ * Turns the end signals (Ctrl-C, TERM) into a cancellation, so that a command can print what it has
+ * and close what it opened. The process ends when the command returns, or after a moment of
+ * patience.
  */
 final class Interrupts implements AutoCloseable {
   private static final long PATIENCE_MILLIS = 5_000;

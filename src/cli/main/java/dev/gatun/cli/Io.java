@@ -9,7 +9,8 @@ import java.nio.charset.StandardCharsets;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The streams of a command, and whether a person sits at each of them. Text goes out as UTF-8 whatever the locale says.
+ * The streams of a command, and whether a person sits at each of them. Text goes out as UTF-8
+ * whatever the locale says.
  *
  * @param in standard input
  * @param out what the command was asked for
@@ -26,7 +27,10 @@ record Io(
     boolean outTerminal,
     boolean errTerminal) {
 
-  /** Set by the launcher, which asks more cheaply: the letters i, o and e of the streams that are terminals. */
+  /**
+   * Set by the launcher, which asks more cheaply: the letters i, o and e of the streams that are
+   * terminals.
+   */
   static final String TERMINALS_PROPERTY = "gatun.terminals";
 
   /** Returns the process's own streams. */

@@ -49,10 +49,9 @@ final class Machine {
     controlGroupLimit()
         .ifPresent(
             limit ->
-                checks.add(new Check("memory limit", true, Values.bytes(limit) + " (control group)")));
-    checks.add(
-        new Check(
-            "Java heap limit", true, Values.bytes(Runtime.getRuntime().maxMemory())));
+                checks.add(
+                    new Check("memory limit", true, Values.bytes(limit) + " (control group)")));
+    checks.add(new Check("Java heap limit", true, Values.bytes(Runtime.getRuntime().maxMemory())));
     return checks;
   }
 
@@ -72,7 +71,11 @@ final class Machine {
         good,
         folder
             + (existing.equals(folder.toAbsolutePath()) ? "" : " (made when needed)")
-            + (good ? "" : ", but " + existing + " cannot be written; set GATUN_CACHE_DIR or GATUN_STATE_DIR"));
+            + (good
+                ? ""
+                : ", but "
+                    + existing
+                    + " cannot be written; set GATUN_CACHE_DIR or GATUN_STATE_DIR"));
   }
 
   private static OptionalLong memoryInfo(String key) {

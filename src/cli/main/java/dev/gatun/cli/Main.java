@@ -11,7 +11,8 @@ public final class Main {
    */
   public static void main(String[] args) {
     int code = Cli.run(args, Io.system());
-    // Not exit: every command closes what it opened, and the hook that turns Ctrl-C into a cancellation must not run.
+    // Not exit: every command closes what it opened, and the hook that turns Ctrl-C into a
+    // cancellation must not run.
     Runtime.getRuntime().halt(code);
   }
 }

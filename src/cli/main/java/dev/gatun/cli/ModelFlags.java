@@ -15,7 +15,10 @@ import org.jspecify.annotations.Nullable;
 
 /** The flags that say which model and where its weights go. */
 final class ModelFlags {
-  /** A smaller file is loaded before anybody could see a progress bar or press Ctrl-C; it is loaded without either. */
+  /**
+   * A smaller file is loaded before anybody could see a progress bar or press Ctrl-C; it is loaded
+   * without either.
+   */
   private static final long SLOW_BYTES = 64 << 20;
 
   private @Nullable Path file;
@@ -27,7 +30,8 @@ final class ModelFlags {
   void declare(OptionTable table) {
     table
         .group("Model:")
-        .value("-m,--model", "FILE", "GGUF file; the built-in test model when left out.", this::file)
+        .value(
+            "-m,--model", "FILE", "GGUF file; the built-in test model when left out.", this::file)
         .value(
             "-ngl,--gpu-layers,--n-gpu-layers",
             "N|all",

@@ -11,7 +11,10 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.stream.Stream;
 
-/** Compares the native libraries with the hashes that the build wrote beside them, in {@code *.index} files. */
+/**
+ * Compares the native libraries with the hashes that the build wrote beside them, in {@code
+ * *.index} files.
+ */
 final class NativeFolderCheck {
   private NativeFolderCheck() {}
 

@@ -7,9 +7,10 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The flags and positional arguments of a command as data. Two readers use it: {@link FastParser}, which costs next to
- * nothing at start, and {@link Picocli}, which writes help, suggestions and completion scripts. Written as data because
- * reading annotations of a hundred flags by reflection takes longer than the rest of a warm start.
+ * The flags and positional arguments of a command as data. Two readers use it: {@link FastParser},
+ * which costs next to nothing at start, and {@link Picocli}, which writes help, suggestions and
+ * completion scripts. Written as data because reading annotations of a hundred flags by reflection
+ * takes longer than the rest of a warm start.
  */
 final class OptionTable {
   /** Takes a value; throws {@link CliException} when it is not a good one. */

@@ -16,7 +16,10 @@ import picocli.CommandLine.Model.PositionalParamSpec;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.UnmatchedArgumentException;
 
-/** The slow and friendly reader of an {@link OptionTable}: help, suggestions, clusters of short names, completion. */
+/**
+ * The slow and friendly reader of an {@link OptionTable}: help, suggestions, clusters of short
+ * names, completion.
+ */
 final class Picocli {
   private static final String DESCRIPTION =
       "Runs GGUF language models on texts longer than they were trained for.";
@@ -34,7 +37,8 @@ final class Picocli {
   /**
    * Reads a command's arguments.
    *
-   * @return null when the command can be called, else the exit code after help or an error was shown
+   * @return null when the command can be called, else the exit code after help or an error was
+   *     shown
    */
   static @Nullable Integer parse(Command command, OptionTable table, String[] args, Io io) {
     List<Runnable> events = new ArrayList<>();

@@ -1,6 +1,9 @@
 package dev.gatun.cli;
 
-/** One line on a terminal that shows how far a slow thing is. It appears only when the thing is slow. */
+/**
+ * One line on a terminal that shows how far a slow thing is. It appears only when the thing is
+ * slow.
+ */
 final class ProgressBar implements AutoCloseable {
   private static final long PATIENCE_NANOS = 300_000_000;
   private static final long PERIOD_NANOS = 100_000_000;

@@ -20,7 +20,10 @@ record Prompt(int[] tokens, List<String> stops) {
     return new Prompt(model.tokenizer().encode(text, true, true), List.of());
   }
 
-  /** Puts messages into the form that the model was trained on; without a template one after the other. */
+  /**
+   * Puts messages into the form that the model was trained on; without a template one after the
+   * other.
+   */
   static Prompt chat(LlamaModel model, List<ChatMessage> messages) {
     if (model.metadata().chatTemplate().isEmpty()) {
       StringBuilder plain = new StringBuilder();

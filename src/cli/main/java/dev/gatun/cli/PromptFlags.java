@@ -4,7 +4,10 @@ import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/** The flags that say what is asked, and the text that comes of them: documents first, the question last. */
+/**
+ * The flags that say what is asked, and the text that comes of them: documents first, the question
+ * last.
+ */
 final class PromptFlags {
   private final List<String> files = new ArrayList<>();
   private @Nullable String prompt;
@@ -25,7 +28,11 @@ final class PromptFlags {
             "A question about the documents (or standard input); answered greedily unless a"
                 + " temperature is given.",
             v -> question = v)
-        .positional("PROMPT", "What to say to the model; - or nothing reads it from a pipe.", 1, this::prompt);
+        .positional(
+            "PROMPT",
+            "What to say to the model; - or nothing reads it from a pipe.",
+            1,
+            this::prompt);
   }
 
   private void prompt(String text) {
@@ -76,7 +83,8 @@ final class PromptFlags {
     }
     String text = joined(parts);
     if (text.isBlank()) {
-      throw CliException.usage("the prompt is empty; give a prompt, --file FILE, or text in a pipe");
+      throw CliException.usage(
+          "the prompt is empty; give a prompt, --file FILE, or text in a pipe");
     }
     return text;
   }

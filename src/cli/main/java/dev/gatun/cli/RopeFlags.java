@@ -71,7 +71,9 @@ final class RopeFlags {
     return value < 0 ? Double.NaN : value;
   }
 
-  /** Returns the scaling that the flags fix; nothing when its factor is to follow from the length. */
+  /**
+   * Returns the scaling that the flags fix; nothing when its factor is to follow from the length.
+   */
   Optional<RopeScaling> fixed() {
     if (method != null && method.equals("none")) {
       return Optional.of(RopeScaling.none());

@@ -39,19 +39,26 @@ final class RunCommand extends Command {
   @Override
   String footer() {
     return """
-        Examples:
-          gatun run -m model.gguf "Explain RoPE in two sentences."
-          gatun run --file report.txt --ask "Who wrote the report?"
-          git log | gatun run -m model.gguf --ask "What changed last week?"
-        """;
+    Examples:
+      gatun run -m model.gguf "Explain RoPE in two sentences."
+      gatun run --file report.txt --ask "Who wrote the report?"
+      git log | gatun run -m model.gguf --ask "What changed last week?"
+    """;
   }
 
   @Override
   void declare(OptionTable table) {
     prompt.declare(table);
     table
-        .value("-sys,--system,--system-prompt", "TEXT", "What the model is told first.", v -> system = v)
-        .flag("--raw", "Give the text to the model as it is, without its chat template.", () -> raw = true);
+        .value(
+            "-sys,--system,--system-prompt",
+            "TEXT",
+            "What the model is told first.",
+            v -> system = v)
+        .flag(
+            "--raw",
+            "Give the text to the model as it is, without its chat template.",
+            () -> raw = true);
     model.declare(table);
     answer.declare(table);
     table

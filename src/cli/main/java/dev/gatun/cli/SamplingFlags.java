@@ -33,7 +33,11 @@ final class SamplingFlags {
     table
         .group("Sampling:")
         .value("-s,--seed", "N", "Seed; -1 draws one (-1).", this::seed)
-        .value("--temp,--temperature", "N", "Temperature; 0 is greedy (0.8; 0 for --ask and the built-in model).", this::temperature)
+        .value(
+            "--temp,--temperature",
+            "N",
+            "Temperature; 0 is greedy (0.8; 0 for --ask and the built-in model).",
+            this::temperature)
         .value(
             "--top-k",
             "N",
@@ -60,46 +64,58 @@ final class SamplingFlags {
             "Keep logits within N standard deviations of the best; -1 is off (-1).",
             v ->
                 parameters =
-                    parameters.withTopNSigma(Math.max(0, Values.number("--top-nsigma", v, -1, MANY))))
+                    parameters.withTopNSigma(
+                        Math.max(0, Values.number("--top-nsigma", v, -1, MANY))))
         .value(
             "--xtc-probability",
             "N",
             "Chance of excluding top choices; 0 is off (0).",
-            v -> parameters = parameters.withXtcProbability(Values.number("--xtc-probability", v, 0, 1)))
+            v ->
+                parameters =
+                    parameters.withXtcProbability(Values.number("--xtc-probability", v, 0, 1)))
         .value(
             "--xtc-threshold",
             "N",
             "Probability above which a choice is a top one (0.1).",
-            v -> parameters = parameters.withXtcThreshold(Values.number("--xtc-threshold", v, 0, 1)))
+            v ->
+                parameters = parameters.withXtcThreshold(Values.number("--xtc-threshold", v, 0, 1)))
         .value(
             "--repeat-last-n",
             "N",
             "Tokens that the penalties look back; 0 is off (64).",
-            v -> parameters = parameters.withPenaltyLastN(Values.whole("--repeat-last-n", v, 0, HISTORY)))
+            v ->
+                parameters =
+                    parameters.withPenaltyLastN(Values.whole("--repeat-last-n", v, 0, HISTORY)))
         .value(
             "--repeat-penalty",
             "N",
             "Penalty for repeating; 1 is off (1).",
-            v -> parameters = parameters.withRepeatPenalty(Values.number("--repeat-penalty", v, 1e-6, MANY)))
+            v ->
+                parameters =
+                    parameters.withRepeatPenalty(Values.number("--repeat-penalty", v, 1e-6, MANY)))
         .value(
             "--presence-penalty",
             "N",
             "Penalty for having occurred; 0 is off (0).",
             v ->
                 parameters =
-                    parameters.withPresencePenalty(Values.number("--presence-penalty", v, -MANY, MANY)))
+                    parameters.withPresencePenalty(
+                        Values.number("--presence-penalty", v, -MANY, MANY)))
         .value(
             "--frequency-penalty",
             "N",
             "Penalty for each occurrence; 0 is off (0).",
             v ->
                 parameters =
-                    parameters.withFrequencyPenalty(Values.number("--frequency-penalty", v, -MANY, MANY)))
+                    parameters.withFrequencyPenalty(
+                        Values.number("--frequency-penalty", v, -MANY, MANY)))
         .value(
             "--dry-multiplier",
             "N",
             "Strength of DRY; 0 is off (0).",
-            v -> parameters = parameters.withDryMultiplier(Values.number("--dry-multiplier", v, 0, MANY)))
+            v ->
+                parameters =
+                    parameters.withDryMultiplier(Values.number("--dry-multiplier", v, 0, MANY)))
         .value(
             "--dry-base",
             "N",
@@ -111,12 +127,15 @@ final class SamplingFlags {
             "Repetitions that DRY lets pass (2).",
             v ->
                 parameters =
-                    parameters.withDryAllowedLength(Values.whole("--dry-allowed-length", v, 0, HISTORY)))
+                    parameters.withDryAllowedLength(
+                        Values.whole("--dry-allowed-length", v, 0, HISTORY)))
         .value(
             "--dry-penalty-last-n",
             "N",
             "Tokens that DRY looks back; 0 is off (64).",
-            v -> parameters = parameters.withDryLastN(Values.whole("--dry-penalty-last-n", v, 0, HISTORY)))
+            v ->
+                parameters =
+                    parameters.withDryLastN(Values.whole("--dry-penalty-last-n", v, 0, HISTORY)))
         .value(
             "--dry-sequence-breaker",
             "TEXT",
@@ -126,12 +145,16 @@ final class SamplingFlags {
             "--dynatemp-range",
             "N",
             "Range of a temperature that follows the entropy; 0 is off (0).",
-            v -> parameters = parameters.withTemperatureRange(Values.number("--dynatemp-range", v, 0, MANY)))
+            v ->
+                parameters =
+                    parameters.withTemperatureRange(Values.number("--dynatemp-range", v, 0, MANY)))
         .value(
             "--dynatemp-exp",
             "N",
             "Exponent of that (1).",
-            v -> parameters = parameters.withTemperatureExponent(Values.number("--dynatemp-exp", v, 0, MANY)))
+            v ->
+                parameters =
+                    parameters.withTemperatureExponent(Values.number("--dynatemp-exp", v, 0, MANY)))
         .value(
             "--mirostat",
             "0|1|2",
@@ -218,8 +241,7 @@ final class SamplingFlags {
     try {
       int token = Integer.parseInt(value.substring(0, Math.max(0, sign)));
       String amount = value.substring(sign + 1);
-      float number =
-          amount.equals("inf") ? Float.POSITIVE_INFINITY : Float.parseFloat(amount);
+      float number = amount.equals("inf") ? Float.POSITIVE_INFINITY : Float.parseFloat(amount);
       float bias = value.charAt(sign) == '-' ? -number : number;
       if (token >= 0 && bias < Float.POSITIVE_INFINITY && !Float.isNaN(bias)) {
         biases.put(token, bias);
@@ -241,14 +263,12 @@ final class SamplingFlags {
     SamplingParameters chosen =
         greedyByDefault && !temperatureGiven ? parameters.withTemperature(0) : parameters;
     if (mirostat == 1) {
-      chosen =
-          chosen.withSelector(Sampler.mirostat(chosen.seed(), mirostatEntropy, mirostatRate));
+      chosen = chosen.withSelector(Sampler.mirostat(chosen.seed(), mirostatEntropy, mirostatRate));
     } else if (mirostat == 2) {
       chosen =
           chosen.withSelector(Sampler.mirostatV2(chosen.seed(), mirostatEntropy, mirostatRate));
     } else if (adaptiveTarget >= 0) {
-      chosen =
-          chosen.withSelector(Sampler.adaptiveP(adaptiveTarget, adaptiveDecay, chosen.seed()));
+      chosen = chosen.withSelector(Sampler.adaptiveP(adaptiveTarget, adaptiveDecay, chosen.seed()));
     }
     List<Sampler> chain = new ArrayList<>(12);
     if (grammar != null) {
@@ -282,7 +302,8 @@ final class SamplingFlags {
           Sampler.penalties(
               p.penaltyLastN(), p.repeatPenalty(), p.frequencyPenalty(), p.presencePenalty());
       case "dry" ->
-          new Dry(p.dryMultiplier(), p.dryBase(), p.dryAllowedLength(), p.dryLastN(), p.dryBreakers());
+          new Dry(
+              p.dryMultiplier(), p.dryBase(), p.dryAllowedLength(), p.dryLastN(), p.dryBreakers());
       case "top_n_sigma" -> Sampler.topNSigma(p.topNSigma());
       case "top_k" -> Sampler.topK(p.topK());
       case "typ_p", "typical_p" -> Sampler.typical(p.typicalP());

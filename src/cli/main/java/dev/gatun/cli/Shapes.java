@@ -6,7 +6,10 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** Models of a given shape with random weights, for measuring; made once and kept in the user's cache. */
+/**
+ * Models of a given shape with random weights, for measuring; made once and kept in the user's
+ * cache.
+ */
 final class Shapes {
   private static final long SEED = 1;
 
@@ -35,8 +38,7 @@ final class Shapes {
       } catch (IOException e) {
         throw new UncheckedIOException(e);
       }
-      SyntheticModel.write(
-          SyntheticModel.Shape.named(name), BuiltinModel.path(), file, SEED);
+      SyntheticModel.write(SyntheticModel.Shape.named(name), BuiltinModel.path(), file, SEED);
     }
     return file;
   }

@@ -34,11 +34,11 @@ final class TokenizeCommand extends Command {
   @Override
   String footer() {
     return """
-        Examples:
-          gatun tokenize "Where is the key?"
-          gatun tokenize --count --file book.txt
-          gatun tokenize --decode 1,432,9
-        """;
+    Examples:
+      gatun tokenize "Where is the key?"
+      gatun tokenize --count --file book.txt
+      gatun tokenize --decode 1,432,9
+    """;
   }
 
   @Override
@@ -47,11 +47,19 @@ final class TokenizeCommand extends Command {
         .group("Text:")
         .positional("TEXT", "The text; - or nothing reads it from a pipe.", 1, v -> text = v)
         .value("-f,--file", "FILE", "A text file; may be given several times.", files::add)
-        .value("--decode", "IDS", "Ids, separated by commas or blanks, to turn into text.", v -> decode = v)
+        .value(
+            "--decode",
+            "IDS",
+            "Ids, separated by commas or blanks, to turn into text.",
+            v -> decode = v)
         .flag("--ids", "Print the ids only.", () -> ids = true)
         .flag("--count", "Print their number only.", () -> count = true)
-        .flag("--no-bos", "Do not put a begin-of-sequence token before the text.", () -> noBos = true)
-        .flag("--special", "Recognise special tokens in the text; show them when decoding.", () -> special = true)
+        .flag(
+            "--no-bos", "Do not put a begin-of-sequence token before the text.", () -> noBos = true)
+        .flag(
+            "--special",
+            "Recognise special tokens in the text; show them when decoding.",
+            () -> special = true)
         .flag("--json", "Write JSON.", () -> json = true);
     model.declare(table);
   }
@@ -79,7 +87,8 @@ final class TokenizeCommand extends Command {
       all.append(text);
     } else if (text != null || files.isEmpty()) {
       if (io.inTerminal() && text == null) {
-        throw CliException.usage("nothing to tokenize: give a text, --file FILE, or text in a pipe");
+        throw CliException.usage(
+            "nothing to tokenize: give a text, --file FILE, or text in a pipe");
       }
       all.append(TextInput.stream(io.in()));
     }

@@ -6,9 +6,9 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 
 /**
- * Runs the commands whose start is to be fast, all in one process and without output. The launcher records what they
- * load and links it ahead of time. Picocli stays out: its classes are too old to be linked ahead of time, and what depends
- * on them would be loaded at every start.
+ * Runs the commands whose start is to be fast, all in one process and without output. The launcher
+ * records what they load and links it ahead of time. Picocli stays out: its classes are too old to
+ * be linked ahead of time, and what depends on them would be loaded at every start.
  */
 final class TrainCommand extends Command {
   private static final String SENTENCE =
@@ -52,10 +52,14 @@ final class TrainCommand extends Command {
       {"--version"},
     };
     for (String[] line : lines) {
-      byte[] input = (line[0].equals("chat") ? question + "\n/stats\n" : text).getBytes(StandardCharsets.UTF_8);
-      PrintStream nowhere = new PrintStream(OutputStream.nullOutputStream(), false, StandardCharsets.UTF_8);
+      byte[] input =
+          (line[0].equals("chat") ? question + "\n/stats\n" : text)
+              .getBytes(StandardCharsets.UTF_8);
+      PrintStream nowhere =
+          new PrintStream(OutputStream.nullOutputStream(), false, StandardCharsets.UTF_8);
       int code =
-          Cli.run(line, new Io(new ByteArrayInputStream(input), nowhere, nowhere, false, false, false));
+          Cli.run(
+              line, new Io(new ByteArrayInputStream(input), nowhere, nowhere, false, false, false));
       if (code != ExitCode.OK && code != ExitCode.USAGE) {
         io.note("`" + String.join(" ", line) + "` ended with " + code);
         worst = code;

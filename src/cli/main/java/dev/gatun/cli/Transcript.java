@@ -14,8 +14,8 @@ import tools.jackson.core.JsonToken;
 import tools.jackson.core.ObjectReadContext;
 
 /**
- * A conversation as a JSON file: {@code {"messages": [{"role": "user", "content": "..."}, ...]}}, the form in which
- * chat servers take it.
+ * A conversation as a JSON file: {@code {"messages": [{"role": "user", "content": "..."}, ...]}},
+ * the form in which chat servers take it.
  */
 final class Transcript {
   private Transcript() {}
@@ -105,14 +105,19 @@ final class Transcript {
       case "assistant" -> ChatMessage.assistant(String.valueOf(content));
       default ->
           throw CliException.file(
-              file + " has a message with the role '" + role + "'; system, user and assistant work");
+              file
+                  + " has a message with the role '"
+                  + role
+                  + "'; system, user and assistant work");
     };
   }
 
   private static void require(Path file, boolean good) {
     if (!good) {
       throw CliException.file(
-          file + " is no conversation: it needs {\"messages\": [{\"role\": ..., \"content\": ...}]}");
+          file
+              + " is no conversation: it needs {\"messages\": [{\"role\": ..., \"content\":"
+              + " ...}]}");
     }
   }
 }

@@ -8,11 +8,12 @@ final class UserFolders {
   private UserFolders() {}
 
   /**
-   * For what can be made again. The system property {@code gatun.cache.dir} and the variable {@code GATUN_CACHE_DIR} name
-   * another one, for the native libraries too.
+   * For what can be made again. The system property {@code gatun.cache.dir} and the variable {@code
+   * GATUN_CACHE_DIR} name another one, for the native libraries too.
    */
   static Path cache() {
-    @Nullable String named = System.getProperty("gatun.cache.dir", System.getenv("GATUN_CACHE_DIR"));
+    @Nullable String named =
+        System.getProperty("gatun.cache.dir", System.getenv("GATUN_CACHE_DIR"));
     if (named != null && !named.isEmpty()) {
       return Path.of(named);
     }

@@ -35,7 +35,9 @@ class BadInputTest {
   @Test
   void wrongNumber_namesFlagAndValue() {
     refused(
-        ExitCode.USAGE, "-n/--predict needs a whole number, not 'many'", Console.run("run", "-n", "many", "hi"));
+        ExitCode.USAGE,
+        "-n/--predict needs a whole number, not 'many'",
+        Console.run("run", "-n", "many", "hi"));
   }
 
   @Test
@@ -56,7 +58,9 @@ class BadInputTest {
   @Test
   void missingModel_saysHowToNameOne() {
     refused(
-        ExitCode.FILE, "-m/--model", Console.run("run", "-q", "-m", folder.resolve("no.gguf").toString(), "hi"));
+        ExitCode.FILE,
+        "-m/--model",
+        Console.run("run", "-q", "-m", folder.resolve("no.gguf").toString(), "hi"));
   }
 
   @Test
@@ -79,14 +83,18 @@ class BadInputTest {
 
   @Test
   void documentThatIsAFolder_isCalledOne() {
-    refused(ExitCode.FILE, "is a folder", Console.run("run", "--file", folder.toString(), "--ask", "Who?"));
+    refused(
+        ExitCode.FILE,
+        "is a folder",
+        Console.run("run", "--file", folder.toString(), "--ask", "Who?"));
   }
 
   @Test
   void binaryDocument_isRefused() throws IOException {
     Path file = folder.resolve("picture.png");
     Files.write(file, new byte[] {(byte) 0x89, 'P', 'N', 'G', 0, 1, 2});
-    refused(ExitCode.FILE, "not text", Console.run("run", "--file", file.toString(), "--ask", "Who?"));
+    refused(
+        ExitCode.FILE, "not text", Console.run("run", "--file", file.toString(), "--ask", "Who?"));
   }
 
   @Test
@@ -100,7 +108,8 @@ class BadInputTest {
   void emptyDocument_isRefused() throws IOException {
     Path file = folder.resolve("empty.txt");
     Files.writeString(file, " \n");
-    refused(ExitCode.USAGE, "is empty", Console.run("run", "--file", file.toString(), "--ask", "Who?"));
+    refused(
+        ExitCode.USAGE, "is empty", Console.run("run", "--file", file.toString(), "--ask", "Who?"));
   }
 
   @Test
@@ -111,7 +120,10 @@ class BadInputTest {
 
   @Test
   void promptLongerThanTheContext_saysHowManyFit() {
-    refused(ExitCode.SPACE, "raise -c/--ctx-size to at least", Console.run("run", "-q", "-c", "64", Console.prose()));
+    refused(
+        ExitCode.SPACE,
+        "raise -c/--ctx-size to at least",
+        Console.run("run", "-q", "-c", "64", Console.prose()));
   }
 
   @Test
@@ -128,7 +140,9 @@ class BadInputTest {
   @Test
   void quantisedValuesWithoutFlashAttention_sayWhatToChange() {
     refused(
-        ExitCode.USAGE, "flash attention", Console.run("run", "-q", "-fa", "off", "-ctv", "q8_0", "hi"));
+        ExitCode.USAGE,
+        "flash attention",
+        Console.run("run", "-q", "-fa", "off", "-ctv", "q8_0", "hi"));
   }
 
   @Test

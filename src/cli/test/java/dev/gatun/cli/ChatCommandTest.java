@@ -20,14 +20,18 @@ class ChatCommandTest {
     Console.Result result =
         Console.piped(
             "Lena lives in Bath.\\\nWhere does Lena live?\n/stats\nWhere does Lena live?\n/stats\n",
-            "chat", "-q", "--temp", "0");
+            "chat",
+            "-q",
+            "--temp",
+            "0");
 
     List<String> lines = result.out().lines().toList();
     assertEquals(ExitCode.OK, result.code(), result.err());
     assertEquals("Lena lives in Bath.", lines.get(0));
     assertEquals(0, cached(lines.get(1)));
     assertEquals("Lena lives in Bath.", lines.get(2));
-    assertTrue(cached(lines.get(3)) > 20, "the second turn reads only what is new: " + lines.get(3));
+    assertTrue(
+        cached(lines.get(3)) > 20, "the second turn reads only what is new: " + lines.get(3));
   }
 
   private static int cached(String stats) {
@@ -42,13 +46,17 @@ class ChatCommandTest {
     Console.Result first =
         Console.piped(
             "Lena lives in Bath.\\\nWhere does Lena live?\n/save " + file + "\n/exit\nnever read\n",
-            "chat", "-q", "--temp", "0");
+            "chat",
+            "-q",
+            "--temp",
+            "0");
     assertTrue(first.out().contains("saved 2 messages"), first.out() + first.err());
-    assertTrue(Files.readString(file).contains("\"content\" : \"Lena lives in Bath.\\nWhere"), Files.readString(file));
+    assertTrue(
+        Files.readString(file).contains("\"content\" : \"Lena lives in Bath.\\nWhere"),
+        Files.readString(file));
 
     Console.Result second =
-        Console.piped(
-            "/load " + file + "\nWhere does Lena live?\n", "chat", "-q", "--temp", "0");
+        Console.piped("/load " + file + "\nWhere does Lena live?\n", "chat", "-q", "--temp", "0");
     assertEquals("Lena lives in Bath.", second.out().lines().toList().getLast());
   }
 
@@ -61,7 +69,11 @@ class ChatCommandTest {
                 + "\n"
                 + prose.substring(300, 1500)
                 + " Lena lives in Bath.\\\nWhere does Lena live?\n",
-            "chat", "--temp", "0", "-n", "24");
+            "chat",
+            "--temp",
+            "0",
+            "-n",
+            "24");
     assertEquals(ExitCode.OK, result.code(), result.err());
     assertTrue(result.err().contains("using YaRN with factor"), result.err());
     assertEquals("Lena lives in Bath.", result.out().lines().toList().getLast());
@@ -73,7 +85,10 @@ class ChatCommandTest {
         Console.piped(
             "\"\"\"\nLena lives in Bath.\nWhere does Lena live?\n\"\"\"\n"
                 + "Oskar put the brass key in the blue box.\\\nWhere is the brass key?\n",
-            "chat", "-q", "--temp", "0");
+            "chat",
+            "-q",
+            "--temp",
+            "0");
     List<String> lines = result.out().lines().toList();
     assertEquals("Lena lives in Bath.", lines.get(0));
     assertEquals("The brass key is in the blue box.", lines.get(1));
@@ -85,7 +100,12 @@ class ChatCommandTest {
         Console.piped(
             Console.prose().replace('\n', ' ')
                 + "\n/load missing.json\n/nonsense\nLena lives in Bath.\\\nWhere does Lena live?\n",
-            "chat", "-q", "--temp", "0", "-c", "200");
+            "chat",
+            "-q",
+            "--temp",
+            "0",
+            "-c",
+            "200");
     assertEquals(3, result.errLines().size(), result.err());
     assertTrue(result.errLines().get(0).contains("raise -c/--ctx-size"), result.err());
     assertTrue(result.errLines().get(1).contains("missing.json"), result.err());

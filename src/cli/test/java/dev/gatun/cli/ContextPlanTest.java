@@ -59,26 +59,36 @@ class ContextPlanTest {
   void askedContext_thatIsTooSmall_saysTheNumbers() {
     CliException e = assertThrows(CliException.class, () -> plan(1500, 256, "-c", "1000"));
     assertEquals(ExitCode.SPACE, e.exitCode());
-    assertTrue(e.getMessage().contains("1,500") && e.getMessage().contains("1,000"), e.getMessage());
+    assertTrue(
+        e.getMessage().contains("1,500") && e.getMessage().contains("1,000"), e.getMessage());
   }
 
   @Test
   void ropeFlags_winOverTheAutomaticChoice() {
-    assertEquals(RopeScaling.none(), plan(1000, 256, "--rope-scaling", "none").options().ropeScaling());
+    assertEquals(
+        RopeScaling.none(), plan(1000, 256, "--rope-scaling", "none").options().ropeScaling());
     assertEquals(
         RopeScaling.linear(8),
         plan(1000, 256, "--rope-scaling", "linear", "--rope-scale", "8").options().ropeScaling());
-    assertEquals(RopeScaling.linear(5), plan(1000, 256, "--rope-scaling", "linear").options().ropeScaling());
     assertEquals(
-        new RopeScaling.Frequency(1e6f, 0), plan(1000, 256, "--rope-freq-base", "1000000").options().ropeScaling());
-    assertEquals(RopeScaling.yarn(8), plan(1000, 256, "--rope-scaling", "yarn", "--rope-freq-scale", "0.125").options().ropeScaling());
+        RopeScaling.linear(5), plan(1000, 256, "--rope-scaling", "linear").options().ropeScaling());
+    assertEquals(
+        new RopeScaling.Frequency(1e6f, 0),
+        plan(1000, 256, "--rope-freq-base", "1000000").options().ropeScaling());
+    assertEquals(
+        RopeScaling.yarn(8),
+        plan(1000, 256, "--rope-scaling", "yarn", "--rope-freq-scale", "0.125")
+            .options()
+            .ropeScaling());
   }
 
   @Test
   void yarnFlags_shapeTheAutomaticChoice() {
     RopeScaling.Yarn yarn =
         (RopeScaling.Yarn)
-            plan(1000, 256, "--yarn-beta-fast", "16", "--yarn-beta-slow", "2").options().ropeScaling();
+            plan(1000, 256, "--yarn-beta-fast", "16", "--yarn-beta-slow", "2")
+                .options()
+                .ropeScaling();
     assertEquals(5, yarn.factor());
     assertEquals(16, yarn.betaFast());
     assertEquals(2, yarn.betaSlow());

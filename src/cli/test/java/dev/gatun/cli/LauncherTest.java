@@ -20,7 +20,9 @@ import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The launcher in a folder as it is installed, with JDKs that are only a release file and a script. */
+/**
+ * The launcher in a folder as it is installed, with JDKs that are only a release file and a script.
+ */
 @DisabledOnOs(OS.WINDOWS)
 class LauncherTest {
   @TempDir Path folder;
@@ -38,8 +40,10 @@ class LauncherTest {
   private Path jdk(String name, String version) throws IOException {
     Path jdk = folder.resolve(name);
     Files.createDirectories(jdk.resolve("bin"));
-    Files.writeString(jdk.resolve("release"), "IMPLEMENTOR=\"X\"\nJAVA_VERSION=\"" + version + "\"\n");
-    // Some shells compare times by the second, and no JDK is installed in the second in which it is used first.
+    Files.writeString(
+        jdk.resolve("release"), "IMPLEMENTOR=\"X\"\nJAVA_VERSION=\"" + version + "\"\n");
+    // Some shells compare times by the second, and no JDK is installed in the second in which it is
+    // used first.
     Files.setLastModifiedTime(
         jdk.resolve("release"), FileTime.from(Instant.now().minusSeconds(3600)));
     Path java = jdk.resolve("bin/java");
@@ -96,7 +100,11 @@ class LauncherTest {
     jdk("jdk-26", "26");
     Outcome outcome =
         launch(
-            Map.of("JAVA_HOME", old.toString(), "GATUN_JDK_FOLDERS", folder.resolve("jdk-*").toString()),
+            Map.of(
+                "JAVA_HOME",
+                old.toString(),
+                "GATUN_JDK_FOLDERS",
+                folder.resolve("jdk-*").toString()),
             "run",
             "two words",
             "*");
@@ -114,7 +122,10 @@ class LauncherTest {
     Outcome outcome =
         launch(
             Map.of(
-                "GATUN_JAVA_HOME", "/nowhere", "GATUN_JDK_FOLDERS", folder.resolve("jdk-*").toString()),
+                "GATUN_JAVA_HOME",
+                "/nowhere",
+                "GATUN_JDK_FOLDERS",
+                folder.resolve("jdk-*").toString()),
             "--version");
     assertEquals(5, outcome.code());
     assertTrue(outcome.text().contains("GATUN_JAVA_HOME=/nowhere"), outcome.text());
@@ -140,7 +151,8 @@ class LauncherTest {
     jdk("jdk-26", "26");
     Path link = folder.resolve("link");
     Files.createSymbolicLink(link, home.resolve("gatun"));
-    ProcessBuilder builder = new ProcessBuilder("sh", link.toString(), "x").redirectErrorStream(true);
+    ProcessBuilder builder =
+        new ProcessBuilder("sh", link.toString(), "x").redirectErrorStream(true);
     builder.environment().put("GATUN_JAVA_HOME", folder.resolve("jdk-26").toString());
     builder.environment().put("GATUN_NO_AOT", "1");
     Process process = builder.start();

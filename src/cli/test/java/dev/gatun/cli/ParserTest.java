@@ -77,7 +77,15 @@ class ParserTest {
 
   @ParameterizedTest
   @ValueSource(
-      strings = {"record --nmber 3", "record -n", "record -n -q", "record a b c", "record --help", "record -q=1", "record -n3"})
+      strings = {
+        "record --nmber 3",
+        "record -n",
+        "record -n -q",
+        "record a b c",
+        "record --help",
+        "record -q=1",
+        "record -n3"
+      })
   void fast_leavesWhatIsNotPlainlyRight(String line) {
     assertEquals(List.of("left to the other"), fast(line.split(" ")));
   }

@@ -45,7 +45,9 @@ class RunCommandTest {
 
   @Test
   void run_withTheSameSeed_givesTheSameText() {
-    String[] line = {"run", "-q", "--raw", "-n", "24", "--temp", "1", "-s", "7", "It was a morning"};
+    String[] line = {
+      "run", "-q", "--raw", "-n", "24", "--temp", "1", "-s", "7", "It was a morning"
+    };
     Console.Result first = Console.run(line);
     Console.Result second = Console.run(line);
     line[8] = "8";
@@ -78,7 +80,13 @@ class RunCommandTest {
     Console.Result result =
         Console.piped(
             "Lena lives in Bath.",
-            "run", "-q", "--json", "--logprobs", "2", "--ask", "Where does Lena live?");
+            "run",
+            "-q",
+            "--json",
+            "--logprobs",
+            "2",
+            "--ask",
+            "Where does Lena live?");
 
     List<Map<String, Object>> events = new ArrayList<>();
     result.out().lines().forEach(line -> events.add(flat(line)));

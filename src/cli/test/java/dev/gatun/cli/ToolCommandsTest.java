@@ -50,7 +50,10 @@ class ToolCommandsTest {
 
   @Test
   void info_needsNoNativeLibraryAndNoNativeAccess() throws Exception {
-    String path = System.getProperty("jdk.module.path", "") + java.io.File.pathSeparator + System.getProperty("java.class.path");
+    String path =
+        System.getProperty("jdk.module.path", "")
+            + java.io.File.pathSeparator
+            + System.getProperty("java.class.path");
     Process child =
         new ProcessBuilder(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
@@ -85,7 +88,8 @@ class ToolCommandsTest {
     assertTrue(result.out().contains("files verified"), result.out());
     assertTrue(Console.run("doctor", "--json").out().contains("\"good\" : true"));
 
-    Files.writeString(folder.resolve("core.index"), "# gatun-native 1 a b c\n" + "0".repeat(64) + " 3 lib.so\n");
+    Files.writeString(
+        folder.resolve("core.index"), "# gatun-native 1 a b c\n" + "0".repeat(64) + " 3 lib.so\n");
     Files.writeString(folder.resolve("lib.so"), "abc");
     DoctorCommand.Check check = NativeFolderCheck.of(folder);
     assertTrue(!check.good() && check.detail().contains("lib.so was changed"), check.detail());
@@ -107,7 +111,8 @@ class ToolCommandsTest {
     String[] line = {"bench", "-p", "16", "-n", "0", "-d", "32", "-r", "1", "-t", "1", "-o", "csv"};
     List<String> csv = Console.run(line).out().lines().toList();
     assertEquals(2, csv.size());
-    assertTrue(csv.get(0).contains("n_depth,test_time,avg_ns,stddev_ns,avg_ts,stddev_ts"), csv.get(0));
+    assertTrue(
+        csv.get(0).contains("n_depth,test_time,avg_ns,stddev_ns,avg_ts,stddev_ts"), csv.get(0));
     line[line.length - 1] = "jsonl";
     String json = Console.run(line).out();
     assertTrue(json.contains("\"n_depth\":32") && json.contains("\"samples_ts\":["), json);

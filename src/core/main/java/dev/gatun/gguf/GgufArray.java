@@ -174,7 +174,8 @@ public final class GgufArray implements GgufValue {
     };
   }
 
-  // By hand, because a vocabulary is looked through when a program starts, and segments are slow before they are compiled.
+  // By hand, because a vocabulary is looked through when a program starts, and segments are slow
+  // before they are compiled.
   private short int16(int at) {
     return (short) ((bytes[at] & 0xFF) | bytes[at + 1] << 8);
   }
