@@ -92,7 +92,6 @@ final class ModelFlags {
   /** Loads the model, with a progress bar when a person waits for it. */
   LlamaModel load(Io io, boolean quiet, Cancellation cancellation) {
     Path path = path();
-    LlamaRuntime runtime = LlamaRuntime.load();
     ModelOptions options =
         ModelOptions.defaults()
             .withGpuLayers(gpuLayers)
@@ -106,7 +105,7 @@ final class ModelFlags {
       if (devices.equals(List.of("none"))) {
         options = options.withGpuLayers(GpuLayers.none());
       } else {
-        options = options.withDevices(named(runtime.devices(), devices));
+        options = options.withDevices(named(LlamaRuntime.load().devices(), devices));
       }
     }
     if (quiet || !slow || !io.errTerminal()) {

@@ -98,6 +98,7 @@ final class RunCommand extends Command {
         answer
             .options(sampling.sampler(prompt.isQuestion() || model.isBuiltin()), cancellation)
             .withPrefillProgress(output::progress);
+    Preload.start();
     String text = prompt.text(io);
     if (model.isBuiltin() && !quiet) {
       io.note(BuiltinModel.NOTE);
