@@ -88,7 +88,13 @@ final class Picocli {
 
   /** Returns the program with all its commands. */
   static CommandLine everything() {
-    CommandSpec root = CommandSpec.create().name("gatun").mixinStandardHelpOptions(true);
+    CommandSpec root = CommandSpec.create().name("gatun").addOption(help());
+    root.addOption(
+        OptionSpec.builder("-V", "--version")
+            .versionHelp(true)
+            .type(boolean.class)
+            .description("Print the version and end.")
+            .build());
     root.versionProvider(() -> new String[] {Version.line()});
     root.usageMessage().description(DESCRIPTION).footer(FOOTER.split("\n", -1));
     for (String name : Commands.NAMES) {
@@ -113,12 +119,7 @@ final class Picocli {
   private static CommandSpec spec(
       Command command, OptionTable table, String name, List<Runnable> events) {
     CommandSpec spec = CommandSpec.create().name(name);
-    spec.addOption(
-        OptionSpec.builder("-h", "--help")
-            .usageHelp(true)
-            .type(boolean.class)
-            .description("Show this help and end.")
-            .build());
+    spec.addOption(help());
     spec.usageMessage()
         .description(command.summary() + ".")
         .hidden(command.hidden())
@@ -141,6 +142,14 @@ final class Picocli {
       spec.addPositional(positional(positional, events));
     }
     return spec;
+  }
+
+  private static OptionSpec help() {
+    return OptionSpec.builder("-h", "--help")
+        .usageHelp(true)
+        .type(boolean.class)
+        .description("Show this help and end.")
+        .build();
   }
 
   private static String[] footer(String text) {

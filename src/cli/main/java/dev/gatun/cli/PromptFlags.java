@@ -75,6 +75,11 @@ final class PromptFlags {
       }
       parts.add(TextInput.stream(io.in()));
     }
+    if (question != null && joined(parts).isBlank()) {
+      throw CliException.usage(
+          "--ask needs a text to look in, and what came is empty: give --file FILE or text in a"
+              + " pipe");
+    }
     if (question != null) {
       if (question.isBlank()) {
         throw CliException.usage("--ask needs a question; it is empty");

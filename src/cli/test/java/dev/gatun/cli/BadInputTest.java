@@ -119,6 +119,11 @@ class BadInputTest {
   }
 
   @Test
+  void questionAboutNothing_isRefused() {
+    refused(ExitCode.USAGE, "--ask needs a text", Console.piped("\n", "run", "--ask", "Who?"));
+  }
+
+  @Test
   void promptLongerThanTheContext_saysHowManyFit() {
     refused(
         ExitCode.SPACE,

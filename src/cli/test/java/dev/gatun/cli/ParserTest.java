@@ -110,7 +110,10 @@ class ParserTest {
 
   @Test
   void help_existsForTheProgramEachCommandAndTheExitCodes() {
-    assertTrue(Console.run("--help").out().contains("tokenize"));
+    String all = Console.run("--help").out();
+    assertTrue(all.contains("tokenize") && all.contains("--version"), all);
+    assertFalse(all.contains("${"), all);
+    assertFalse(all.contains("train-start"), all);
     assertTrue(Console.run("help", "exit-codes").out().contains("130"));
     assertTrue(Console.run("bench", "-h").out().contains("--repetitions"));
     assertEquals(ExitCode.OK, Console.run("help", "run").code());
