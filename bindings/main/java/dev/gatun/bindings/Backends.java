@@ -108,6 +108,11 @@ final class Backends {
   }
 
   private void loadCpu(List<String> variants, Arena arena) {
+    // To ask every variant for its score opens every one; the answer for this processor is kept.
+    String processor = variants.size() > 1 ? Processor.description() : "";
+    if (loadRemembered(variants, processor, arena)) {
+      return;
+    }
     String best = "";
     int bestScore = 0;
     List<BackendStatus> failed = new ArrayList<>();
@@ -146,6 +151,30 @@ final class Backends {
     if (best.isEmpty()) {
       throw noCpu(variants, failed);
     }
+    if (failed.isEmpty()) {
+      StartupNote.ofVariant(folder, processor, best).write();
+    }
+  }
+
+  /** Loads the variant that suited this processor best before; ggml itself refuses a wrong one. */
+  private boolean loadRemembered(List<String> variants, String processor, Arena arena) {
+    for (String best : variants) {
+      if (StartupNote.ofVariant(folder, processor, best).exists()) {
+        Path path = folder.path().resolve(best);
+        if (!tryLoad(path, arena).isEmpty()) {
+          return false;
+        }
+        for (String file : variants) {
+          if (file.equals(best)) {
+            statuses.add(result(nameOf(file), path, ""));
+          } else {
+            skip(file, "a variant suits this machine better");
+          }
+        }
+        return true;
+      }
+    }
+    return false;
   }
 
   private NativeLoadError noCpu(List<String> variants, List<BackendStatus> failed) {

@@ -7,10 +7,10 @@ import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;
 
 /**
- * An empty file in the user's cache that says: these very libraries export every symbol that this
- * version of Gatun needs. Its name is made of what the answer depends on, so it never has to be
- * corrected. To look up hundreds of symbols at each start would cost more than to load a small
- * model.
+ * An empty file in the user's cache that answers a question about the libraries that is costly to
+ * ask at each start: whether these very libraries export every symbol that this version of Gatun
+ * needs, or which CPU variant suits this very processor best. Its name is made of what the answer
+ * depends on, so it never has to be corrected.
  *
  * @param file where it stands; null for a folder without an index, whose libraries may change
  *     unseen
@@ -19,18 +19,36 @@ record StartupNote(@Nullable Path file) {
   private static final long FNV_OFFSET = 0xcbf29ce484222325L;
   private static final long FNV_PRIME = 0x100000001b3L;
 
+  /** The note that says that no symbol is missing. */
   static StartupNote of(NativeFolder folder) {
+    return about(folder, Pin.SYMBOLS, "symbols-", "");
+  }
+
+  /**
+   * The note that says that a variant suits a processor best.
+   *
+   * @param processor everything that the choice depends on; "" when the platform does not tell
+   * @param variant the variant's file
+   */
+  static StartupNote ofVariant(NativeFolder folder, String processor, String variant) {
+    return processor.isEmpty()
+        ? new StartupNote(null)
+        : about(folder, processor, "cpu-", "-" + variant);
+  }
+
+  private static StartupNote about(
+      NativeFolder folder, String subject, String prefix, String suffix) {
     if (folder.indexes().isEmpty()) {
       return new StartupNote(null);
     }
-    long hash = mix(FNV_OFFSET, Pin.SYMBOLS);
+    long hash = mix(FNV_OFFSET, subject);
     for (NativeIndex index : folder.indexes()) {
       for (NativeIndex.Entry entry : index.entries()) {
         hash = mix(hash, entry.sha256());
       }
     }
     return new StartupNote(
-        UserCache.folder().resolve("checked").resolve("symbols-" + Long.toHexString(hash)));
+        UserCache.folder().resolve("checked").resolve(prefix + Long.toHexString(hash) + suffix));
   }
 
   private static long mix(long hash, String text) {
