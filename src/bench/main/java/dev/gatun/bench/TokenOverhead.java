@@ -37,13 +37,13 @@ import org.openjdk.jmh.annotations.Warmup;
  * What a generated token costs beside {@code llama_decode}, on a model with a 32,000-token
  * vocabulary and hardly any weights, with llama.cpp's usual chain of samplers.
  *
- * <p>{@link #token} is a token through the public API. {@link #nativeCalls} makes the same native
- * calls (decode, and the chain on the same logits) and nothing else. {@link #decode} is the decode
- * alone. So {@code token - nativeCalls} is Gatun's own cost, and {@code nativeCalls - decode} is
- * llama.cpp's for the samplers.
+ * <p>Compare the medians. {@link #token} is a token through the public API. {@link #nativeCalls}
+ * makes the same native calls (decode, and the chain on the same logits) and nothing else. {@link
+ * #decode} is the decode alone. So {@code token - nativeCalls} is Gatun's own cost, and {@code
+ * nativeCalls - decode} is llama.cpp's for the samplers.
  */
 @State(Scope.Benchmark)
-@BenchmarkMode(Mode.AverageTime)
+@BenchmarkMode(Mode.SampleTime)
 @OutputTimeUnit(TimeUnit.MICROSECONDS)
 @Warmup(iterations = 3, time = 2)
 @Measurement(iterations = 8, time = 2)
