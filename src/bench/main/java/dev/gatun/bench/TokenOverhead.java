@@ -97,7 +97,7 @@ public class TokenOverhead {
                 1,
                 -1,
                 RopeParameters.of(RopeScaling.modelDefault(), CONTEXT, Double.NaN, Double.NaN),
-                true,
+                false,
                 true,
                 false),
             "bench");
