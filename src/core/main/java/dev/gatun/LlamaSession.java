@@ -23,6 +23,10 @@ import org.jspecify.annotations.Nullable;
  * recurrent state cannot be cut back; its session is then empty, and the message says so.
  *
  * <p>Lifetime: it takes one of the context's sequences until it is closed.
+ *
+ * <p>One class although it is long: what the session holds, what the KV cache holds and what a
+ * failed call takes back must stay equal, so the public calls and the steps inside the guard stand
+ * together.
  */
 @ThreadConfined("the thread that drives the context")
 public final class LlamaSession implements AutoCloseable {
