@@ -4,7 +4,12 @@ import java.util.Arrays;
 import java.util.OptionalLong;
 import java.util.Set;
 
-/** Refuses sizes and switches of a model on which llama.cpp would end the process. */
+/**
+ * Refuses sizes and switches of a model on which llama.cpp would end the process.
+ *
+ * <p>One class although it is long: one rule after the other, each with its reason, all about the
+ * same keys.
+ */
 final class HyperparameterCheck {
   // llama.cpp's own limits: LLAMA_MAX_LAYERS, LLAMA_MAX_EXPERTS.
   private static final int MAX_LAYERS = 512;

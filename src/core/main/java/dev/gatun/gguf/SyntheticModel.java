@@ -13,7 +13,8 @@ import java.util.Objects;
  * <p>Such a model runs at the speed of a trained one of the same shape and says nothing sensible.
  * Its tokenizer is copied from another model and filled up with unused tokens. The same shape,
  * source and seed give the same bytes. Weights are made while they are written, so the heap stays
- * small.
+ * small. One class although it is long: a shape, its metadata and its tensors must agree line by
+ * line.
  *
  * <pre>{@code
  * SyntheticModel.write(SyntheticModel.Shape.named("qwen2-0.5b-q4_0"), tiny, target, 1);
