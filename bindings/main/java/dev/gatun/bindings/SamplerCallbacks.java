@@ -37,6 +37,8 @@ public final class SamplerCallbacks {
     void reset();
   }
 
+  private static final MemorySegment NAME = Arena.global().allocateFrom("java");
+
   private final Work work;
   private @Nullable Throwable failure;
 
@@ -62,6 +64,14 @@ public final class SamplerCallbacks {
    */
   public MemorySegment newSampler(Arena arena) {
     MemorySegment table = arena.allocate(llama_sampler_i.BYTES, llama_sampler_i.ALIGNMENT);
+    // llama.cpp calls this one without asking whether it is there, for its warnings.
+    llama_sampler_i.name(
+        table,
+        stub(
+            "onName",
+            llama_sampler_i.name.descriptor(),
+            MethodType.methodType(MemorySegment.class, MemorySegment.class),
+            arena));
     llama_sampler_i.apply(
         table,
         stub(
@@ -102,6 +112,11 @@ public final class SamplerCallbacks {
     } catch (ReflectiveOperationException e) {
       throw new AssertionError(e);
     }
+  }
+
+  @SuppressWarnings("unused")
+  private MemorySegment onName(MemorySegment sampler) {
+    return NAME;
   }
 
   @SuppressWarnings("unused")

@@ -100,6 +100,30 @@ class CallbacksTest {
     }
   }
 
+  /** llama.cpp's warnings ask a sampler for its name and do not look whether it has the function. */
+  @Test
+  void sampler_hasAName() {
+    TestFiles.natives();
+    NativeLibraries.load();
+    try (Arena arena = Arena.ofConfined()) {
+      SamplerCallbacks callbacks =
+          SamplerCallbacks.of(
+              new SamplerCallbacks.Work() {
+                @Override
+                public void apply(MemorySegment candidates) {}
+
+                @Override
+                public void accept(int token) {}
+
+                @Override
+                public void reset() {}
+              });
+      MemorySegment sampler = callbacks.newSampler(arena);
+      assertEquals("java", Segments.utf8(llama_h.llama_sampler_name(sampler), 16));
+      llama_h.llama_sampler_free(sampler);
+    }
+  }
+
   @Test
   void exceptionInSampler_isStored_firstOneWins_andIsTakenOnce() {
     TestFiles.natives();
