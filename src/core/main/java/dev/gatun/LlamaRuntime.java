@@ -68,6 +68,15 @@ public final class LlamaRuntime {
   }
 
   /**
+   * Reads every native library and compares it with the SHA-256 that the build wrote beside it.
+   *
+   * @return a line for each file that differs; empty when all are as they were built
+   */
+  public List<String> damagedLibraries() {
+    return libraries.damagedLibraries();
+  }
+
+  /**
    * Returns the devices of the loaded back ends, in the order llama.cpp uses them. Asks each device
    * for its free memory.
    */

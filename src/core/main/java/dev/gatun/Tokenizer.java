@@ -32,7 +32,7 @@ public final class Tokenizer {
   private final NativeVocabulary vocabulary;
 
   Tokenizer(NativeModel model) {
-    vocabulary = new NativeVocabulary(model);
+    vocabulary = model.vocabulary();
   }
 
   NativeVocabulary vocabulary() {

@@ -47,7 +47,7 @@ final class DoctorCommand extends Command {
     @Nullable LlamaRuntime runtime = runtime(checks);
     if (runtime != null) {
       checks.add(new Check("llama.cpp", true, runtime.llamaVersion()));
-      checks.add(NativeFolderCheck.of(runtime.nativeFolder()));
+      checks.add(libraries(runtime));
       backends(checks, runtime);
       for (Device device : runtime.devices()) {
         checks.add(
@@ -79,6 +79,13 @@ final class DoctorCommand extends Command {
       checks.add(new Check("native libraries", false, ErrorMapper.map(e).line()));
       return null;
     }
+  }
+
+  private static Check libraries(LlamaRuntime runtime) {
+    List<String> damaged = runtime.damagedLibraries();
+    return damaged.isEmpty()
+        ? new Check("native libraries", true, runtime.nativeFolder() + ", hashes verified")
+        : new Check("native libraries", false, String.join("; ", damaged) + "; build them again");
   }
 
   private static void backends(List<Check> checks, LlamaRuntime runtime) {

@@ -22,6 +22,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A loaded {@code llama_model}. Shared by everything made from it; the last {@link #release()}
@@ -35,6 +36,7 @@ public final class NativeModel {
   private final MemorySegment vocab;
   private final Guard guard;
   private final AtomicInteger references = new AtomicInteger(1);
+  private @Nullable NativeVocabulary vocabulary;
 
   private NativeModel(Arena arena, MemorySegment handle, String name) {
     this.arena = arena;
@@ -110,6 +112,16 @@ public final class NativeModel {
   /** Returns the {@code llama_vocab}; use it between {@code guard().enter()} and {@code exit()}. */
   public MemorySegment vocab() {
     return vocab;
+  }
+
+  /** Returns the vocabulary with the pieces that were asked for so far; one for all users. */
+  public synchronized NativeVocabulary vocabulary() {
+    NativeVocabulary known = vocabulary;
+    if (known == null) {
+      known = new NativeVocabulary(this);
+      vocabulary = known;
+    }
+    return known;
   }
 
   /** Returns the guard of all calls on the model and its vocabulary. */

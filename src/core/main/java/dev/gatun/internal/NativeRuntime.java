@@ -60,4 +60,9 @@ public final class NativeRuntime {
    * @param detail why it is not in use
    */
   public record Module(String name, Path path, boolean loaded, String detail) {}
+
+  /** Returns a line for each library whose size or SHA-256 differs from its index. */
+  public List<String> damagedLibraries() {
+    return libraries.verify();
+  }
 }

@@ -68,7 +68,7 @@ public final class NativeSampler implements AutoCloseable {
   private NativeSampler(NativeModel model, Sampler sampler) {
     List<Sampler> parts = sampler instanceof Chain all ? all.flattened() : List.of(sampler);
     checkOrder(parts);
-    this.vocabulary = new NativeVocabulary(model);
+    this.vocabulary = model.vocabulary();
     model.guard().enter();
     try {
       out = buffers.allocate(ValueLayout.JAVA_INT);
