@@ -3,6 +3,7 @@ package dev.gatun.cli;
 import dev.gatun.LlamaRuntime;
 import dev.gatun.error.NativeLibraryException;
 import dev.gatun.offload.Device;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -47,7 +48,7 @@ final class DoctorCommand extends Command {
     @Nullable LlamaRuntime runtime = runtime(checks);
     if (runtime != null) {
       checks.add(new Check("llama.cpp", true, runtime.llamaVersion()));
-      checks.add(libraries(runtime));
+      checks.add(libraries(runtime.nativeFolder(), runtime.damagedLibraries()));
       backends(checks, runtime);
       for (Device device : runtime.devices()) {
         checks.add(
@@ -81,10 +82,9 @@ final class DoctorCommand extends Command {
     }
   }
 
-  private static Check libraries(LlamaRuntime runtime) {
-    List<String> damaged = runtime.damagedLibraries();
+  static Check libraries(Path folder, List<String> damaged) {
     return damaged.isEmpty()
-        ? new Check("native libraries", true, runtime.nativeFolder() + ", hashes verified")
+        ? new Check("native libraries", true, folder + ", hashes of all files verified")
         : new Check("native libraries", false, String.join("; ", damaged) + "; build them again");
   }
 
