@@ -1,5 +1,5 @@
 // Contexts: creation, thread pools, interruption, decode, memory, saved state, adapters.
-#include "shim.hpp"
+#include "rope.hpp"
 
 #include "llama-ext.h"
 #include "llama-model.h"
@@ -87,7 +87,7 @@ void gatun_interrupt_attach(struct llama_context * ctx, struct gatun_interrupt *
 }
 
 int32_t gatun_context_new(struct llama_model * model, const struct llama_context_params * params,
-                          struct llama_context ** out, char * err, size_t err_cap) {
+                          struct gatun_rope * rope, struct llama_context ** out, char * err, size_t err_cap) {
     return guarded("llama_init_from_model", err, err_cap, [&]() -> int32_t {
         require(model != nullptr && params != nullptr && out != nullptr, "model, params and out may not be NULL");
         *out = nullptr;
@@ -96,8 +96,13 @@ int32_t gatun_context_new(struct llama_model * model, const struct llama_context
         static std::mutex creating;
         const std::lock_guard<std::mutex> lock(creating);
         const auto n_ctx_train = model->hparams.n_ctx_train;
+        llama_context_params own = *params;
+        if (rope != nullptr) {
+            own.cb_eval = gatun_rope::on_node;
+            own.cb_eval_user_data = rope;
+        }
         try {
-            *out = llama_init_from_model(model, *params);
+            *out = llama_init_from_model(model, own);
         } catch (...) {
             model->hparams.n_ctx_train = n_ctx_train;
             throw;
@@ -105,6 +110,15 @@ int32_t gatun_context_new(struct llama_model * model, const struct llama_context
         model->hparams.n_ctx_train = n_ctx_train;
         if (*out == nullptr) {
             fail("cannot create the context");
+        }
+        if (rope != nullptr) {
+            try {
+                rope->bind(*out);
+            } catch (...) {
+                llama_free(*out);
+                *out = nullptr;
+                throw;
+            }
         }
         return GATUN_OK;
     });
@@ -142,7 +156,12 @@ void gatun_threadpools_free(void * pools) {
 int32_t gatun_decode(struct llama_context * ctx, const struct llama_batch * batch, char * err, size_t err_cap) {
     return guarded("llama_decode", err, err_cap, [&]() -> int32_t {
         require(ctx != nullptr && batch != nullptr, "ctx and batch may not be NULL");
-        return llama_decode(ctx, *batch);
+        const int32_t status = llama_decode(ctx, *batch);
+        const gatun_rope * rope = gatun::rope_of(ctx);
+        if (rope != nullptr && !rope->problem.empty()) {
+            fail(rope->problem);
+        }
+        return status;
     });
 }
 

@@ -35,7 +35,7 @@ extern "C" {
 #endif
 
 // Raised whenever a declaration in this file changes its meaning or its layout.
-#define GATUN_SHIM_ABI 1
+#define GATUN_SHIM_ABI 2
 
 // Status codes. llama_decode's and llama_encode's own codes (0, 1, 2, -1, -2, -3) are passed through unchanged.
 #define GATUN_OK 0
@@ -114,10 +114,65 @@ GATUN_API int32_t gatun_adapter_lora_load(struct llama_model * model, const char
 GATUN_API int32_t gatun_model_quantize(const char * path_in, const char * path_out,
                                        const llama_model_quantize_params * params, char * err, size_t err_cap);
 
+// ---- positions ------------------------------------------------------------------------------------------------------
+// How a context scales positions beyond what llama_context_params can say. CPU only, but for a setting without factors
+// and without a far band, which changes nothing but shifts.
+#define GATUN_FAR_NONE 0
+#define GATUN_FAR_SELF_EXTEND 1 // far query floor(p / group) + window - floor(window / group), far key floor(p / group)
+#define GATUN_FAR_REROPE 2      // far query window, far key 0
+#define GATUN_FAR_LEAKY_REROPE 3 // far query p / factor + window - window / factor, far key p / factor
+#define GATUN_FAR_DUAL_CHUNK 4  // with s = chunk - window: keys p mod s; queries p mod s in the key's chunk,
+                                // min(p mod s + s, chunk - 1) in the chunk after it, chunk - 1 later
+
+struct gatun_rope_params {
+    const float * factors;  // frequency factors theta / theta', one for each rotated pair; they replace the model's own
+    int32_t n_factors;      // 0: the model's frequencies
+    float attention_factor; // multiplies queries and keys; 1: nothing
+    int32_t far_kind;       // GATUN_FAR_*: keys at a distance of `window` or more are met at a mapped position
+    int32_t window;         // tokens
+    int32_t group;          // Self-Extend only
+    int32_t chunk;          // dual chunk attention only, tokens
+    double factor;          // leaky ReRoPE only
+    int32_t log_n_tokens;   // with a far band: queries times max(1, ln(p + 1) / ln(log_n_tokens)); 0: not
+    int32_t reserved;       // must be 0
+};
+
+struct gatun_rope;
+
+// Checks and copies the settings. Freed by gatun_rope_free, after the context that it was given to.
+GATUN_API int32_t gatun_rope_new(const struct gatun_rope_params * params, struct gatun_rope ** out, char * err,
+                                 size_t err_cap);
+
+// Changes the settings of a living context. What its memory holds was computed under the old ones: clear it first. A
+// far band can neither come nor go.
+GATUN_API int32_t gatun_rope_set(struct gatun_rope * rope, const struct gatun_rope_params * params, char * err,
+                                 size_t err_cap);
+
+// NULL is allowed.
+GATUN_API void gatun_rope_free(struct gatun_rope * rope);
+
+// llama_memory_seq_add and llama_memory_seq_div, and at once the turn of the cached keys that llama.cpp leaves to the
+// next decode: afterwards the state is whole. Under every scaling the keys keep their length. GATUN_INVALID_ARGUMENT,
+// with nothing changed, when the memory cannot shift, when the context was made without a gatun_rope, or when cells in
+// the range belong to another sequence too. p1 < 0 means to the end.
+// The caller refuses what llama.cpp aborts on: keys of type BF16, quantised keys of a head size that 64 does not divide.
+GATUN_API int32_t gatun_memory_shift(struct llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1,
+                                     llama_pos delta, char * err, size_t err_cap);
+GATUN_API int32_t gatun_memory_divide(struct llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1,
+                                      int32_t divisor, char * err, size_t err_cap);
+
+// The scores of one attention head under a far band, from the code that contexts use (for tests): queries and keys are
+// [n_tokens][head_size] without rotation, token i stands at position i; scores is [n_tokens][n_tokens], query by key,
+// q.k / sqrt(head_size), without mask. `adjacent`: pairs are (2i, 2i + 1), else (i, i + head_size / 2).
+GATUN_API int32_t gatun_two_band_scores(const struct gatun_rope_params * params, int32_t head_size, double base,
+                                        bool adjacent, int32_t n_tokens, const float * queries, const float * keys,
+                                        float * scores, char * err, size_t err_cap);
+
 // ---- context --------------------------------------------------------------------------------------------------------
-// llama_init_from_model. Also restores what that call changes in the model (nothing else may observe it).
+// llama_init_from_model. Also restores what that call changes in the model (nothing else may observe it). `rope` may be
+// NULL; else it must live as long as the context, and serves no other one.
 GATUN_API int32_t gatun_context_new(struct llama_model * model, const struct llama_context_params * params,
-                                    struct llama_context ** out, char * err, size_t err_cap);
+                                    struct gatun_rope * rope, struct llama_context ** out, char * err, size_t err_cap);
 
 // Creates persistent thread pools of the CPU back end (one for generation, one for batches; the same one when the
 // counts are equal) and attaches them to the context. *out is NULL and the status GATUN_OK when no CPU device offers

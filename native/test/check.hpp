@@ -142,7 +142,7 @@ inline llama_model * tiny_model() {
 struct context_holder {
     llama_context * ctx = nullptr;
 
-    explicit context_holder(uint32_t n_ctx, uint32_t n_seq_max = 1) {
+    explicit context_holder(uint32_t n_ctx, uint32_t n_seq_max = 1, gatun_rope * rope = nullptr) {
         llama_context_params params;
         gatun_context_default_params(&params);
         params.n_ctx = n_ctx;
@@ -151,7 +151,7 @@ struct context_holder {
         params.n_threads = 2;
         params.n_threads_batch = 2;
         message err;
-        if (gatun_context_new(tiny_model(), &params, &ctx, err.text, sizeof(err.text)) != GATUN_OK) {
+        if (gatun_context_new(tiny_model(), &params, rope, &ctx, err.text, sizeof(err.text)) != GATUN_OK) {
             throw failure(err.text);
         }
     }

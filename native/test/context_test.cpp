@@ -66,7 +66,7 @@ TEST("a YaRN context leaves the model's trained length alone") {
     params.yarn_orig_ctx = 256;
     llama_context * ctx = nullptr;
     message err;
-    CHECK_OK(gatun_context_new(tiny_model(), &params, &ctx, err.text, sizeof(err.text)), err);
+    CHECK_OK(gatun_context_new(tiny_model(), &params, nullptr, &ctx, err.text, sizeof(err.text)), err);
     llama_free(ctx);
     CHECK_EQUAL(llama_model_n_ctx_train(tiny_model()), before);
     CHECK_EQUAL(before, 256);
@@ -80,7 +80,7 @@ TEST("a context that cannot be made says why") {
     params.n_ubatch = 0;
     llama_context * ctx = nullptr;
     message err;
-    CHECK_EQUAL(gatun_context_new(tiny_model(), &params, &ctx, err.text, sizeof(err.text)), GATUN_FAILED);
+    CHECK_EQUAL(gatun_context_new(tiny_model(), &params, nullptr, &ctx, err.text, sizeof(err.text)), GATUN_FAILED);
     CHECK_CONTAINS(err, "n_batch");
     CHECK(ctx == nullptr);
 }

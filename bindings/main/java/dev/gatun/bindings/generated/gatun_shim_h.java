@@ -14,10 +14,10 @@ public final class gatun_shim_h {
 
     /**
      * {@snippet lang=c :
-     * #define GATUN_SHIM_ABI 1
+     * #define GATUN_SHIM_ABI 2
      * }
      */
-    public static final int GATUN_SHIM_ABI = 1;
+    public static final int GATUN_SHIM_ABI = 2;
 
     /**
      * {@snippet lang=c :
@@ -25,6 +25,41 @@ public final class gatun_shim_h {
      * }
      */
     public static final int GATUN_OK = 0;
+
+    /**
+     * {@snippet lang=c :
+     * #define GATUN_FAR_NONE 0
+     * }
+     */
+    public static final int GATUN_FAR_NONE = 0;
+
+    /**
+     * {@snippet lang=c :
+     * #define GATUN_FAR_SELF_EXTEND 1
+     * }
+     */
+    public static final int GATUN_FAR_SELF_EXTEND = 1;
+
+    /**
+     * {@snippet lang=c :
+     * #define GATUN_FAR_REROPE 2
+     * }
+     */
+    public static final int GATUN_FAR_REROPE = 2;
+
+    /**
+     * {@snippet lang=c :
+     * #define GATUN_FAR_LEAKY_REROPE 3
+     * }
+     */
+    public static final int GATUN_FAR_LEAKY_REROPE = 3;
+
+    /**
+     * {@snippet lang=c :
+     * #define GATUN_FAR_DUAL_CHUNK 4
+     * }
+     */
+    public static final int GATUN_FAR_DUAL_CHUNK = 4;
 
     /**
      * {@snippet lang=c :
@@ -342,9 +377,145 @@ public final class gatun_shim_h {
         return (int) Carrier.call(gatun_model_quantize.ADDRESS, path_in, path_out, params, err, Carrier.of(err_cap));
     }
 
+    private static final class gatun_rope_new {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_rope_new");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_rope_new(const struct gatun_rope_params *params, struct gatun_rope **out, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_rope_new(MemorySegment params, MemorySegment out, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_rope_new.ADDRESS, params, out, err, Carrier.of(err_cap));
+    }
+
+    private static final class gatun_rope_set {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_rope_set");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_rope_set(struct gatun_rope *rope, const struct gatun_rope_params *params, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_rope_set(MemorySegment rope, MemorySegment params, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_rope_set.ADDRESS, rope, params, err, Carrier.of(err_cap));
+    }
+
+    private static final class gatun_rope_free {
+        static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
+            CTypes.C_POINTER
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_rope_free");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * void gatun_rope_free(struct gatun_rope *rope)
+     * }
+     */
+    public static void gatun_rope_free(MemorySegment rope) {
+        Carrier.call(gatun_rope_free.ADDRESS, rope);
+    }
+
+    private static final class gatun_memory_shift {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_memory_shift");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_memory_shift(struct llama_context *ctx, llama_seq_id seq, llama_pos p0, llama_pos p1, llama_pos delta, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_memory_shift(MemorySegment ctx, int seq, int p0, int p1, int delta, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_memory_shift.ADDRESS, ctx, Carrier.of(seq), Carrier.of(p0), Carrier.of(p1), Carrier.of(delta), err, Carrier.of(err_cap));
+    }
+
+    private static final class gatun_memory_divide {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_memory_divide");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_memory_divide(struct llama_context *ctx, llama_seq_id seq, llama_pos p0, llama_pos p1, int32_t divisor, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_memory_divide(MemorySegment ctx, int seq, int p0, int p1, int divisor, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_memory_divide.ADDRESS, ctx, Carrier.of(seq), Carrier.of(p0), Carrier.of(p1), Carrier.of(divisor), err, Carrier.of(err_cap));
+    }
+
+    private static final class gatun_two_band_scores {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_INT,
+            CTypes.C_DOUBLE,
+            CTypes.C_BOOL,
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MethodHandle HANDLE =
+            Linker.nativeLinker().downcallHandle(NativeSymbols.find("gatun_two_band_scores"), DESC);
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_two_band_scores(const struct gatun_rope_params *params, int32_t head_size, double base, _Bool adjacent, int32_t n_tokens, const float *queries, const float *keys, float *scores, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_two_band_scores(MemorySegment params, int head_size, double base, boolean adjacent, int n_tokens, MemorySegment queries, MemorySegment keys, MemorySegment scores, MemorySegment err, long err_cap) {
+        try {
+            return (int) gatun_two_band_scores.HANDLE.invokeExact(params, head_size, base, adjacent, n_tokens, queries, keys, scores, err, err_cap);
+        } catch (Error | RuntimeException ex) {
+            throw ex;
+        } catch (Throwable ex) {
+            throw new AssertionError(ex);
+        }
+    }
+
     private static final class gatun_context_new {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_INT,
+            CTypes.C_POINTER,
             CTypes.C_POINTER,
             CTypes.C_POINTER,
             CTypes.C_POINTER,
@@ -356,11 +527,11 @@ public final class gatun_shim_h {
 
     /**
      * {@snippet lang=c :
-     * int32_t gatun_context_new(struct llama_model *model, const struct llama_context_params *params, struct llama_context **out, char *err, size_t err_cap)
+     * int32_t gatun_context_new(struct llama_model *model, const struct llama_context_params *params, struct gatun_rope *rope, struct llama_context **out, char *err, size_t err_cap)
      * }
      */
-    public static int gatun_context_new(MemorySegment model, MemorySegment params, MemorySegment out, MemorySegment err, long err_cap) {
-        return (int) Carrier.call(gatun_context_new.ADDRESS, model, params, out, err, Carrier.of(err_cap));
+    public static int gatun_context_new(MemorySegment model, MemorySegment params, MemorySegment rope, MemorySegment out, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_context_new.ADDRESS, model, params, rope, out, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_threadpools_attach {

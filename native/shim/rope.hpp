@@ -1,0 +1,99 @@
+// How Gatun changes positions: an evaluation callback that mends rope and attention nodes before they run.
+//
+// llama.cpp asks the callback about every node before it computes anything of a graph; the nodes are changed then and
+// the callback never asks for a stop in between, so a graph still runs in one go. Three things are done:
+//   - a table of frequencies: every rope node of a full-attention layer gets the table as its frequency factors and the
+//     attention factor; its own scaling is switched off;
+//   - two bands: the rope nodes of keys and queries and the attention node become custom nodes of two_band.hpp;
+//   - a shift: the rope nodes that turn cached keys get an attention factor that leaves their length alone (upstream
+//     multiplies the whole cache at every shift under YaRN), and the turn that the key's own mapping asks for.
+#pragma once
+
+#include "shim.hpp"
+#include "two_band.hpp"
+
+#include <map>
+#include <memory>
+
+class llama_kv_cache;
+
+struct gatun_rope {
+  public:
+    explicit gatun_rope(const gatun_rope_params & params);
+    ~gatun_rope();
+
+    // Changes the settings. The context's memory must be empty.
+    void set(const gatun_rope_params & params);
+    // Looks at the context that the callback was installed in; fails when the settings cannot work there.
+    void bind(llama_context * ctx);
+
+    bool has_factors() const { return !factors.empty(); }
+    bool two_bands() const { return batch.map.kind != gatun::far_kind::none; }
+    // Whether any node is changed outside of shifts.
+    bool changes_decode() const { return two_bands() || !factors.empty() || attention_factor != 1; }
+
+    // While it lives, graphs are shifts of cached keys.
+    class shift_scope {
+      public:
+        explicit shift_scope(gatun_rope & rope) : rope(rope) { rope.shifting = true; rope.shift_rewritten = false; }
+        ~shift_scope() { rope.shifting = false; }
+        shift_scope(const shift_scope &) = delete;
+        shift_scope & operator=(const shift_scope &) = delete;
+
+      private:
+        gatun_rope & rope;
+    };
+
+    // Why the last decode must not be believed; empty when it may.
+    std::string problem;
+
+    static bool on_node(ggml_tensor * node, bool ask, void * self);
+
+    // Fills the batch for these positions: rotations of queries and keys, as if of one micro batch.
+    void prepare(const int32_t * positions, int64_t count);
+    // Tells what the model's rope nodes have: the base, a scale of every position, factors of their own (NULL: none).
+    void set_model_frequencies(int pairs, double base, double scale, const float * model_factors);
+
+    gatun::two_band_batch batch;
+
+  private:
+    struct layer_state {
+        gatun::two_band_layer attention;
+        bool seen = false; // its attention node was changed at least once
+    };
+    struct templates; // custom nodes whose parameters are copied
+
+    void change(ggml_tensor * node);
+    void change_shift(ggml_tensor * node);
+    void change_two_band(ggml_tensor * node);
+    void change_attention(ggml_tensor * node);
+    void read_cells();
+    void derive_frequencies();
+    int layer_of_storage(const ggml_tensor * node, int depth) const;
+    void complain(const std::string & text);
+
+    std::vector<float> factors;       // frequency factors: theta / theta'; empty: the model's
+    std::vector<float> shift_factors; // those of a shift, when another frequency turns the cached keys
+    float attention_factor = 1;
+    double log_n_tokens = 0; // queries are scaled by max(1, ln(p + 1) / ln of it); 0: not
+    std::vector<double> model_frequencies; // radians for each position, before any factor
+    std::vector<float> model_factors;
+    std::vector<double> frequencies;
+
+    llama_context * ctx = nullptr;
+    llama_kv_cache * cache = nullptr;
+    std::map<const ggml_tensor *, int> layers_by_storage;
+    std::vector<bool> sliding; // by layer: keeps its own positions
+    std::vector<layer_state> layers;
+    std::unique_ptr<templates> custom;
+    bool shifting = false;
+    bool shift_rewritten = false;
+    int last_layer = 0;
+    std::unique_ptr<ggml_tensor> factor_tensor;
+    std::unique_ptr<ggml_tensor> shift_factor_tensor;
+};
+
+namespace gatun {
+// The settings that a context was made with; NULL when it was made without.
+gatun_rope * rope_of(const llama_context * ctx);
+} // namespace gatun

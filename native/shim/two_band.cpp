@@ -1,0 +1,581 @@
+// The two-band attention kernel, and the maps behind it.
+#include "two_band.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+namespace gatun {
+
+double two_band_map::key_position(int32_t p) const {
+    switch (kind) {
+        case far_kind::self_extend: return p / group;
+        case far_kind::re_rope: return 0;
+        case far_kind::leaky_re_rope: return p / factor;
+        case far_kind::dual_chunk: return p % stride();
+        case far_kind::none: break;
+    }
+    return p;
+}
+
+double two_band_map::query_position(int variant, int32_t p) const {
+    if (kind == far_kind::dual_chunk) {
+        const int32_t local = p % stride();
+        return variant == 0 ? local : variant == 1 ? std::min(local + stride(), chunk - 1) : chunk - 1;
+    }
+    if (variant == 0) {
+        return p;
+    }
+    switch (kind) {
+        case far_kind::self_extend: return p / group + window - window / group;
+        case far_kind::re_rope: return window;
+        case far_kind::leaky_re_rope: return p / factor + window - window / factor;
+        case far_kind::dual_chunk:
+        case far_kind::none: break;
+    }
+    return p;
+}
+
+int two_band_map::variant(int32_t query, int32_t key) const {
+    if (kind == far_kind::dual_chunk) {
+        return std::clamp(query / stride() - key / stride(), 0, 2);
+    }
+    return query - key < window ? 0 : 1;
+}
+
+int32_t two_band_map::turn_index(int32_t p) const {
+    return kind == far_kind::self_extend ? p - p / group : p;
+}
+
+double two_band_map::turn_scale() const {
+    return kind == far_kind::leaky_re_rope ? 1 - 1 / factor : 1;
+}
+
+namespace {
+
+constexpr int LOW_BITS = 8;
+
+void append_turns(std::vector<float> & table, const std::vector<double> & frequencies, double position) {
+    for (const double frequency : frequencies) {
+        table.push_back(static_cast<float>(std::cos(position * frequency)));
+        table.push_back(static_cast<float>(std::sin(position * frequency)));
+    }
+}
+
+} // namespace
+
+void phase_table::reset(std::vector<double> with) {
+    frequencies = std::move(with);
+    low.clear();
+    high.clear();
+    for (int p = 0; p < 1 << LOW_BITS; p++) {
+        append_turns(low, frequencies, p);
+    }
+}
+
+void phase_table::reserve(int32_t end) {
+    const size_t rows = (static_cast<size_t>(std::max(end, 1)) >> LOW_BITS) + 1;
+    for (size_t row = high.size() / (frequencies.size() * 2); row < rows; row++) {
+        append_turns(high, frequencies, static_cast<double>(row << LOW_BITS));
+    }
+}
+
+void phase_table::at(int32_t position, float * out) const {
+    const size_t width = frequencies.size() * 2;
+    const float * a = low.data() + static_cast<size_t>(position & ((1 << LOW_BITS) - 1)) * width;
+    const float * b = high.data() + static_cast<size_t>(position >> LOW_BITS) * width;
+    for (size_t i = 0; i < width; i += 2) {
+        out[i] = a[i] * b[i] - a[i + 1] * b[i + 1];
+        out[i + 1] = a[i + 1] * b[i] + a[i] * b[i + 1];
+    }
+}
+
+// ---- the kernel -------------------------------------------------------------------------------------------------------
+// Flash attention: tiles of queries of the heads that share a key head, blocks of keys, a running maximum and sum. All
+// arithmetic in float32. It is compiled once for each instruction set below and chosen at run time.
+
+namespace {
+
+#if defined(__GNUC__)
+#    define GATUN_INLINE inline __attribute__((always_inline))
+typedef float lanes __attribute__((vector_size(64)));
+typedef int32_t ilanes __attribute__((vector_size(64)));
+#else
+#    define GATUN_INLINE __forceinline
+#    error "two_band.cpp needs vector extensions: build with GCC or Clang (clang-cl on Windows)"
+#endif
+
+constexpr int LANES = 16;
+constexpr int BLOCK = 64; // keys at a time
+constexpr int ROWS = 64;  // query rows at a time, about
+constexpr float MINUS_INFINITY = -std::numeric_limits<float>::infinity();
+
+GATUN_INLINE lanes load(const float * p) {
+    lanes v;
+    std::memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+GATUN_INLINE void store(float * p, lanes v) {
+    std::memcpy(p, &v, sizeof(v));
+}
+
+GATUN_INLINE lanes splat(float x) {
+    return lanes{} + x;
+}
+
+// e^x for x <= 0, to 2 ulp; exactly 0 below -87.
+GATUN_INLINE lanes exp_lanes(lanes x) {
+    const ilanes flushed = x < splat(-87.0f);
+    x = (lanes)(((ilanes)x & ~flushed)); // flushed lanes: 0, cut below
+    const lanes shifted = x * 1.44269504088896341f + 12582912.0f; // round to nearest in the low mantissa bits
+    const lanes n = shifted - 12582912.0f;
+    lanes r = x - n * 0.693359375f;
+    r = r + n * 2.12194440e-4f;
+    lanes y = splat(1.9875691500e-4f);
+    y = y * r + 1.3981999507e-3f;
+    y = y * r + 8.3334519073e-3f;
+    y = y * r + 4.1665795894e-2f;
+    y = y * r + 1.6666665459e-1f;
+    y = y * r + 5.0000001201e-1f;
+    y = y * r * r + r + 1.0f;
+    const ilanes exponent = ((ilanes)shifted - 0x4B400000 + 127) << 23;
+    const lanes result = y * (lanes)exponent;
+    return (lanes)((ilanes)result & ~flushed);
+}
+
+GATUN_INLINE float max_of(lanes v) {
+    float m = v[0];
+    for (int i = 1; i < LANES; i++) {
+        m = std::max(m, v[i]);
+    }
+    return m;
+}
+
+GATUN_INLINE float sum_of(lanes v) {
+    float s = 0;
+    for (int i = 0; i < LANES; i++) {
+        s += v[i];
+    }
+    return s;
+}
+
+// c[r][n] = or += sum_k a[r][k] b[k][n], for `R` rows; n a multiple of LANES.
+template <int R>
+GATUN_INLINE void multiply_rows(const float * a, int lda, const float * b, int ldb, float * c, int ldc, int n, int k,
+                                bool add) {
+    for (int n0 = 0; n0 < n; n0 += LANES) {
+        lanes sum[R];
+        for (int r = 0; r < R; r++) {
+            sum[r] = add ? load(c + r * ldc + n0) : lanes{};
+        }
+        for (int i = 0; i < k; i++) {
+            const lanes bi = load(b + static_cast<int64_t>(i) * ldb + n0);
+            for (int r = 0; r < R; r++) {
+                sum[r] += a[r * lda + i] * bi;
+            }
+        }
+        for (int r = 0; r < R; r++) {
+            store(c + r * ldc + n0, sum[r]);
+        }
+    }
+}
+
+template <int R>
+GATUN_INLINE void multiply(const float * a, int lda, const float * b, int ldb, float * c, int ldc, int rows, int n, int k,
+                           bool add) {
+    int r = 0;
+    for (; r + R <= rows; r += R) {
+        multiply_rows<R>(a + r * lda, lda, b, ldb, c + r * ldc, ldc, n, k, add);
+    }
+    for (; r < rows; r++) {
+        multiply_rows<1>(a + r * lda, lda, b, ldb, c + r * ldc, ldc, n, k, add);
+    }
+}
+
+GATUN_INLINE float half_to_float(uint16_t h) {
+    // Exact for every finite value: shift into a float's fields, then mend the exponent by a multiplication.
+    uint32_t bits = static_cast<uint32_t>(h & 0x7fff) << 13;
+    float f;
+    std::memcpy(&f, &bits, sizeof(f));
+    f *= 0x1p112f;
+    std::memcpy(&bits, &f, sizeof(f));
+    bits |= static_cast<uint32_t>(h & 0x8000) << 16;
+    std::memcpy(&f, &bits, sizeof(f));
+    return f;
+}
+
+GATUN_INLINE void to_float(ggml_type type, ggml_to_float_t convert, const void * from, float * to, int n) {
+    if (type == GGML_TYPE_F16) {
+        const uint16_t * h = static_cast<const uint16_t *>(from);
+        for (int i = 0; i < n; i++) {
+            to[i] = half_to_float(h[i]);
+        }
+    } else if (type == GGML_TYPE_F32) {
+        std::memcpy(to, from, sizeof(float) * static_cast<size_t>(n));
+    } else {
+        convert(from, to, n);
+    }
+}
+
+// Turns one head in place. turn: cos and sin for each pair.
+GATUN_INLINE void rotate(const two_band_batch & batch, const float * turn, float * row) {
+    float * x = row + batch.offset;
+    const int pairs = batch.pairs;
+    const int step = batch.adjacent ? 2 : 1;
+    float * y = x + (batch.adjacent ? 1 : pairs);
+    for (int i = 0; i < pairs; i++) {
+        const float a = x[i * step];
+        const float b = y[i * step];
+        x[i * step] = a * turn[2 * i] - b * turn[2 * i + 1];
+        y[i * step] = a * turn[2 * i + 1] + b * turn[2 * i];
+    }
+}
+
+// Orthonormal Walsh-Hadamard transform of blocks of `n`, its own inverse.
+GATUN_INLINE void mix(float * row, int width, int n) {
+    const float norm = 1 / std::sqrt(static_cast<float>(n));
+    for (int at = 0; at + n <= width; at += n) {
+        float * x = row + at;
+        for (int h = 1; h < n; h *= 2) {
+            for (int i = 0; i < n; i += 2 * h) {
+                for (int j = i; j < i + h; j++) {
+                    const float a = x[j];
+                    const float b = x[j + h];
+                    x[j] = a + b;
+                    x[j + h] = a - b;
+                }
+            }
+        }
+        for (int i = 0; i < n; i++) {
+            x[i] *= norm;
+        }
+    }
+}
+
+// Buffers of one thread.
+struct scratch {
+    std::vector<float> queries, keys, keys_t, near_t, values, scores, other, sums, state, mask, turn;
+};
+
+scratch & thread_scratch() {
+    static thread_local scratch mine;
+    return mine;
+}
+
+const char * row_of(const ggml_tensor * t, int64_t i1, int64_t i2, int64_t i3) {
+    return static_cast<const char *>(t->data) + i1 * t->nb[1] + i2 * t->nb[2] + i3 * t->nb[3];
+}
+
+template <int R>
+GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_layer & layer) {
+    const two_band_batch & batch = *layer.batch;
+    const two_band_map & map = batch.map;
+    const ggml_tensor * q = dst->src[0]; // [d, tokens, heads, streams] float32
+    const ggml_tensor * k = dst->src[1]; // [d, cells, key heads, streams]
+    const ggml_tensor * v = dst->src[2]; // [dv, cells, key heads, streams]
+    const ggml_tensor * mask = dst->src[3]; // [cells, tokens, 1, streams] float16
+    const ggml_tensor * sinks = dst->src[4]; // [heads] float32 or NULL
+
+    const int d = static_cast<int>(q->ne[0]);
+    const int dv = static_cast<int>(v->ne[0]);
+    const int dvp = (dv + LANES - 1) / LANES * LANES;
+    const int64_t n_tokens = q->ne[1];
+    const int64_t n_heads = q->ne[2];
+    const int64_t n_streams = q->ne[3];
+    const int64_t n_cells = k->ne[1];
+    const int64_t n_key_heads = k->ne[2];
+    const int64_t group = n_heads / n_key_heads;
+    const int variants = map.variants();
+    const bool turns = map.turns_near_keys();
+    const ggml_to_float_t k_float = ggml_get_type_traits(k->type)->to_float;
+    const ggml_to_float_t v_float = ggml_get_type_traits(v->type)->to_float;
+    // A unit of work: a tile of tokens, for heads that share a key head. With few units the heads are split up too.
+    const int64_t tile = std::max<int64_t>(1, std::min(n_tokens, ROWS / group));
+    const int64_t tiles = (n_tokens + tile - 1) / tile;
+    const int64_t units_of_heads = tiles * n_key_heads * n_streams;
+    const int64_t splits = std::clamp<int64_t>((nth + units_of_heads - 1) / units_of_heads, 1, group);
+    const int64_t heads_each = (group + splits - 1) / splits;
+    const int64_t units = units_of_heads * splits;
+
+    scratch & s = thread_scratch();
+    const int max_rows = static_cast<int>(tile * heads_each);
+    s.queries.resize(static_cast<size_t>(variants) * max_rows * d);
+    s.keys.resize(static_cast<size_t>(BLOCK) * d);
+    s.keys_t.resize(static_cast<size_t>(BLOCK) * d);
+    s.near_t.resize(static_cast<size_t>(BLOCK) * d);
+    s.values.assign(static_cast<size_t>(BLOCK) * dvp, 0);
+    s.scores.resize(static_cast<size_t>(max_rows) * BLOCK);
+    s.other.resize(static_cast<size_t>(max_rows) * BLOCK);
+    s.sums.resize(static_cast<size_t>(max_rows) * dvp);
+    s.state.resize(static_cast<size_t>(max_rows) * 2);
+    s.mask.resize(static_cast<size_t>(tile) * BLOCK);
+    s.turn.resize(static_cast<size_t>(batch.pairs) * 2);
+
+    for (int64_t unit = ith; unit < units; unit += nth) {
+        const int64_t split = unit % splits;
+        const int64_t key_head = unit / splits % n_key_heads;
+        const int64_t stream = unit / splits / n_key_heads % n_streams;
+        const int64_t t0 = unit / splits / n_key_heads / n_streams * tile;
+        const int64_t t1 = std::min(t0 + tile, n_tokens);
+        const int64_t head0 = key_head * group + split * heads_each;
+        const int64_t head1 = std::min(head0 + heads_each, (key_head + 1) * group);
+        if (head0 >= head1) {
+            continue;
+        }
+        const int heads = static_cast<int>(head1 - head0);
+        const int rows = static_cast<int>(t1 - t0) * heads;
+        const int32_t * query_positions = batch.positions.data() + stream * n_tokens;
+        const int32_t * cell_positions = batch.cells[static_cast<size_t>(layer.first_stream + stream)].data();
+        int32_t q_min = std::numeric_limits<int32_t>::max();
+        int32_t q_max = 0;
+
+        for (int64_t t = t0; t < t1; t++) {
+            const int64_t token = stream * n_tokens + t;
+            q_min = std::min(q_min, query_positions[t]);
+            q_max = std::max(q_max, query_positions[t]);
+            const float scale = layer.scale * batch.query_scale[static_cast<size_t>(token)];
+            for (int h = 0; h < heads; h++) {
+                const int r = static_cast<int>(t - t0) * heads + h;
+                float * raw = s.keys.data(); // free until the first block
+                std::memcpy(raw, row_of(q, t, head0 + h, stream), sizeof(float) * static_cast<size_t>(d));
+                if (layer.hadamard > 0) {
+                    mix(raw, d, layer.hadamard);
+                }
+                for (int i = 0; i < variants; i++) {
+                    float * out = s.queries.data() + (static_cast<int64_t>(i) * max_rows + r) * d;
+                    for (int x = 0; x < d; x++) {
+                        out[x] = raw[x] * scale;
+                    }
+                    rotate(batch, batch.query_turn(i, token), out);
+                    if (layer.hadamard > 0 && !(turns && i == 0)) {
+                        mix(out, d, layer.hadamard); // it meets keys as the cache has them
+                    }
+                }
+            }
+        }
+        std::fill_n(s.sums.data(), static_cast<size_t>(rows) * dvp, 0.0f);
+        float * maxima = s.state.data();
+        float * totals = s.state.data() + max_rows;
+        std::fill_n(maxima, rows, MINUS_INFINITY);
+        std::fill_n(totals, rows, 0.0f);
+
+        for (int64_t c0 = 0; c0 < n_cells; c0 += BLOCK) {
+            const int n = static_cast<int>(std::min<int64_t>(BLOCK, n_cells - c0));
+            // What the mask lets through.
+            bool visible = false;
+            for (int64_t t = t0; t < t1; t++) {
+                float * m = s.mask.data() + (t - t0) * BLOCK;
+                const uint16_t * from = mask == nullptr
+                                            ? nullptr
+                                            : reinterpret_cast<const uint16_t *>(row_of(mask, t, 0, stream)) + c0;
+                int hidden = 0;
+                for (int i = 0; i < n; i++) {
+                    const bool is_hidden = from != nullptr && from[i] == 0xFC00;
+                    m[i] = is_hidden ? MINUS_INFINITY : from != nullptr ? half_to_float(from[i]) : 0.0f;
+                    hidden += is_hidden;
+                }
+                for (int i = n; i < BLOCK; i++) {
+                    m[i] = MINUS_INFINITY;
+                }
+                visible |= hidden < n;
+            }
+            if (!visible && batch.scores == nullptr) {
+                continue;
+            }
+            // Keys: float32, and transposed so that the product runs along keys.
+            int32_t k_min = std::numeric_limits<int32_t>::max();
+            int32_t k_max = 0;
+            for (int i = 0; i < BLOCK; i++) {
+                float * row = s.keys.data() + static_cast<int64_t>(i) * d;
+                if (i < n) {
+                    to_float(k->type, k_float, row_of(k, c0 + i, key_head, stream), row, d);
+                    k_min = std::min(k_min, cell_positions[c0 + i]);
+                    k_max = std::max(k_max, cell_positions[c0 + i]);
+                } else {
+                    std::fill_n(row, d, 0.0f);
+                }
+            }
+            // Which forms of the query meet keys of this block: from the nearest pair to the farthest.
+            const int nearest = map.variant(q_min, k_max);
+            const int farthest = map.variant(q_max, k_min);
+            if (!turns || farthest > 0) {
+                for (int i = 0; i < BLOCK; i++) {
+                    for (int x = 0; x < d; x++) {
+                        s.keys_t[static_cast<size_t>(x) * BLOCK + i] = s.keys[static_cast<size_t>(i) * d + x];
+                    }
+                }
+            }
+            if (turns && nearest == 0) {
+                for (int i = 0; i < n; i++) {
+                    float * row = s.keys.data() + static_cast<int64_t>(i) * d;
+                    if (layer.hadamard > 0) {
+                        mix(row, d, layer.hadamard);
+                    }
+                    batch.turns.at(map.turn_index(cell_positions[c0 + i]), s.turn.data());
+                    rotate(batch, s.turn.data(), row);
+                }
+                for (int i = 0; i < BLOCK; i++) {
+                    for (int x = 0; x < d; x++) {
+                        s.near_t[static_cast<size_t>(x) * BLOCK + i] = s.keys[static_cast<size_t>(i) * d + x];
+                    }
+                }
+            }
+            for (int form = nearest; form <= farthest; form++) {
+                const float * a = s.queries.data() + static_cast<int64_t>(form) * max_rows * d;
+                const float * b = turns && form == 0 ? s.near_t.data() : s.keys_t.data();
+                float * c = form == nearest ? s.scores.data() : s.other.data();
+                multiply<R>(a, d, b, BLOCK, c, BLOCK, rows, BLOCK, d, false);
+                if (form != nearest) {
+                    for (int r = 0; r < rows; r++) {
+                        const int32_t position = query_positions[t0 + r / heads];
+                        for (int i = 0; i < n; i++) {
+                            if (map.variant(position, cell_positions[c0 + i]) == form) {
+                                s.scores[static_cast<size_t>(r) * BLOCK + i] =
+                                    s.other[static_cast<size_t>(r) * BLOCK + i];
+                            }
+                        }
+                    }
+                }
+            }
+            if (batch.scores != nullptr) {
+                for (int r = 0; r < rows; r++) {
+                    const int64_t head = head0 + r % heads;
+                    float * out = batch.scores + (head * n_tokens + t0 + r / heads) * n_cells + c0;
+                    std::copy_n(s.scores.data() + static_cast<int64_t>(r) * BLOCK, n, out);
+                }
+                if (!visible) {
+                    continue;
+                }
+            }
+            for (int i = 0; i < n; i++) {
+                to_float(v->type, v_float, row_of(v, c0 + i, key_head, stream), s.values.data() + i * dvp, dv);
+            }
+            // Softmax, carried on from the blocks before.
+            for (int r = 0; r < rows; r++) {
+                float * row = s.scores.data() + static_cast<int64_t>(r) * BLOCK;
+                const float * m = s.mask.data() + static_cast<int64_t>(r / heads) * BLOCK;
+                if (layer.softcap > 0) {
+                    for (int i = 0; i < BLOCK; i++) {
+                        row[i] = layer.softcap * std::tanh(row[i]);
+                    }
+                }
+                lanes best = splat(MINUS_INFINITY);
+                for (int i = 0; i < BLOCK; i += LANES) {
+                    const lanes x = load(row + i) + load(m + i);
+                    store(row + i, x);
+                    best = x > best ? x : best;
+                }
+                const float maximum = std::max(maxima[r], max_of(best));
+                if (maximum == MINUS_INFINITY) {
+                    std::fill_n(row, BLOCK, 0.0f);
+                    continue;
+                }
+                if (maximum > maxima[r]) {
+                    const float shrink = maxima[r] == MINUS_INFINITY ? 0.0f : std::exp(maxima[r] - maximum);
+                    totals[r] *= shrink;
+                    float * sum = s.sums.data() + static_cast<int64_t>(r) * dvp;
+                    for (int x = 0; x < dvp; x++) {
+                        sum[x] *= shrink;
+                    }
+                    maxima[r] = maximum;
+                }
+                lanes total = {};
+                for (int i = 0; i < BLOCK; i += LANES) {
+                    const lanes p = exp_lanes(load(row + i) - maximum);
+                    store(row + i, p);
+                    total += p;
+                }
+                totals[r] += sum_of(total);
+            }
+            multiply<R>(s.scores.data(), BLOCK, s.values.data(), dvp, s.sums.data(), dvp, rows, dvp, n, true);
+        }
+
+        for (int r = 0; r < rows; r++) {
+            const int64_t head = head0 + r % heads;
+            const int64_t token = stream * n_tokens + t0 + r / heads;
+            float total = totals[r];
+            float shrink = 1;
+            if (sinks != nullptr) {
+                const float sink = static_cast<const float *>(sinks->data)[head];
+                const float maximum = std::max(maxima[r], sink);
+                shrink = maxima[r] == MINUS_INFINITY ? 0.0f : std::exp(maxima[r] - maximum);
+                total = total * shrink + std::exp(sink - maximum);
+            }
+            const float factor = total > 0 ? shrink / total : 0.0f;
+            float * out = static_cast<float *>(dst->data) + (token * n_heads + head) * dv;
+            const float * sum = s.sums.data() + static_cast<int64_t>(r) * dvp;
+            for (int x = 0; x < dv; x++) {
+                out[x] = sum[x] * factor;
+            }
+        }
+    }
+}
+
+void attend_any(ggml_tensor * dst, int ith, int nth, const two_band_layer & layer) {
+    attend<4>(dst, ith, nth, layer);
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2,fma,f16c"))) void attend_avx2(ggml_tensor * dst, int ith, int nth,
+                                                           const two_band_layer & layer) {
+    attend<4>(dst, ith, nth, layer);
+}
+
+__attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,f16c"))) void attend_avx512(
+    ggml_tensor * dst, int ith, int nth, const two_band_layer & layer) {
+    attend<8>(dst, ith, nth, layer);
+}
+#endif
+
+using attend_function = void (*)(ggml_tensor *, int, int, const two_band_layer &);
+
+attend_function choose() {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq")) {
+        return attend_avx512;
+    }
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+        return attend_avx2;
+    }
+#endif
+    return attend_any;
+}
+
+template <class Row>
+void for_rows(ggml_tensor * dst, int ith, int nth, Row && row) {
+    const ggml_tensor * from = dst->src[0];
+    const int64_t heads = dst->ne[1];
+    const int64_t n = heads * dst->ne[2];
+    for (int64_t i = n * ith / nth; i < n * (ith + 1) / nth; i++) {
+        const char * in = row_of(from, i % heads, i / heads, 0);
+        float * out = reinterpret_cast<float *>(const_cast<char *>(row_of(dst, i % heads, i / heads, 0)));
+        if (static_cast<const void *>(in) != out) {
+            std::memcpy(out, in, sizeof(float) * static_cast<size_t>(dst->ne[0]));
+        }
+        row(i / heads, out);
+    }
+}
+
+} // namespace
+
+void two_band_copy(ggml_tensor * dst, int ith, int nth, void *) {
+    for_rows(dst, ith, nth, [](int64_t, float *) {});
+}
+
+void two_band_rotate_keys(ggml_tensor * dst, int ith, int nth, void * userdata) {
+    const auto & batch = *static_cast<const two_band_batch *>(userdata);
+    for_rows(dst, ith, nth, [&](int64_t token, float * row) {
+        rotate(batch, batch.key_turns.data() + token * batch.pairs * 2, row);
+    });
+}
+
+void two_band_attention(ggml_tensor * dst, int ith, int nth, void * userdata) {
+    static const attend_function function = choose();
+    function(dst, ith, nth, *static_cast<const two_band_layer *>(userdata));
+}
+
+} // namespace gatun

@@ -1,0 +1,185 @@
+#include "check.hpp"
+
+#include "llama.h"
+
+#include <cmath>
+#include <cstring>
+
+using gatun_test::context_holder;
+using gatun_test::message;
+using gatun_test::tiny_model;
+
+namespace {
+
+constexpr int32_t PAIRS = 32;
+
+struct rope_holder {
+    gatun_rope * rope = nullptr;
+
+    explicit rope_holder(gatun_rope_params params) {
+        message err;
+        if (gatun_rope_new(&params, &rope, err.text, sizeof(err.text)) != GATUN_OK) {
+            throw gatun_test::failure(err.text);
+        }
+    }
+
+    ~rope_holder() { gatun_rope_free(rope); }
+    rope_holder(const rope_holder &) = delete;
+    rope_holder & operator=(const rope_holder &) = delete;
+};
+
+gatun_rope_params plain() {
+    gatun_rope_params params = {};
+    params.attention_factor = 1;
+    params.factor = 1;
+    return params;
+}
+
+gatun_rope_params far(int32_t kind, int32_t window) {
+    gatun_rope_params params = plain();
+    params.far_kind = kind;
+    params.window = window;
+    params.group = 4;
+    params.chunk = window + 64;
+    params.factor = 4;
+    return params;
+}
+
+std::vector<llama_token> prompt(int32_t length) {
+    std::vector<llama_token> tokens;
+    for (int32_t i = 0; i < length; i++) {
+        tokens.push_back(i == 0 ? 1 : 10 + i * 37 % 400);
+    }
+    return tokens;
+}
+
+std::vector<float> logits(const llama_context * ctx) {
+    const int32_t n = llama_vocab_n_tokens(llama_model_get_vocab(tiny_model()));
+    const float * row = llama_get_logits_ith(const_cast<llama_context *>(ctx), -1);
+    return {row, row + n};
+}
+
+double distance(const std::vector<float> & a, const std::vector<float> & b) {
+    double most = 0;
+    for (size_t i = 0; i < a.size(); i++) {
+        most = std::max(most, static_cast<double>(std::fabs(a[i] - b[i])));
+    }
+    return most;
+}
+
+std::vector<float> after(context_holder & context, const std::vector<llama_token> & tokens) {
+    message err;
+    CHECK_EQUAL(context.decode(tokens, err), 0);
+    return logits(context.ctx);
+}
+
+} // namespace
+
+TEST("a far band beyond the text changes nothing") {
+    const auto tokens = prompt(200);
+    context_holder reference(256);
+    const auto expected = after(reference, tokens);
+    for (int32_t kind = GATUN_FAR_SELF_EXTEND; kind <= GATUN_FAR_DUAL_CHUNK; kind++) {
+        gatun_rope_params params = far(kind, 240);
+        params.chunk = 480; // one chunk of 240 holds the text
+        rope_holder rope(params);
+        context_holder context(256, 1, rope.rope);
+        const auto actual = after(context, tokens);
+        const double off = distance(actual, expected);
+        std::printf("kind %d: largest difference of a logit %.2e\n", kind, off);
+        CHECK(off < 2e-2); // the reference rounds keys to 16 bits in another rotation
+    }
+}
+
+TEST("a table of ones changes nothing at all") {
+    const auto tokens = prompt(200);
+    context_holder reference(256);
+    const auto expected = after(reference, tokens);
+    const std::vector<float> ones(PAIRS, 1.0f);
+    gatun_rope_params params = plain();
+    params.factors = ones.data();
+    params.n_factors = PAIRS;
+    rope_holder rope(params);
+    context_holder context(256, 1, rope.rope);
+    CHECK(distance(after(context, tokens), expected) == 0);
+}
+
+TEST("token by token is as good as at once") {
+    const auto tokens = prompt(200);
+    for (int32_t kind = GATUN_FAR_SELF_EXTEND; kind <= GATUN_FAR_DUAL_CHUNK; kind++) {
+        rope_holder first(far(kind, 16));
+        context_holder whole(256, 1, first.rope);
+        const auto expected = after(whole, tokens);
+        rope_holder second(far(kind, 16));
+        context_holder single(256, 1, second.rope);
+        std::vector<float> actual;
+        for (const llama_token token : tokens) {
+            actual = after(single, {token});
+        }
+        const double off = distance(actual, expected);
+        std::printf("kind %d: largest difference of a logit %.2e\n", kind, off);
+        CHECK(off < 2e-2);
+    }
+}
+
+TEST("a shift moves the text and nothing else") {
+    // A text at 0.. moved by 100 equals a text decoded at 100..
+    const auto tokens = prompt(100);
+    for (int32_t kind = GATUN_FAR_NONE; kind <= GATUN_FAR_DUAL_CHUNK; kind++) {
+        std::vector<float> results[2];
+        for (int moved = 0; moved < 2; moved++) {
+            rope_holder rope(kind == GATUN_FAR_NONE ? plain() : far(kind, 16));
+            context_holder context(512, 1, rope.rope);
+            message err;
+            llama_batch batch = llama_batch_init(128, 0, 1);
+            batch.n_tokens = static_cast<int32_t>(tokens.size());
+            for (int32_t i = 0; i < batch.n_tokens; i++) {
+                batch.token[i] = tokens[static_cast<size_t>(i)];
+                batch.pos[i] = i + (moved ? 0 : 128);
+                batch.n_seq_id[i] = 1;
+                batch.seq_id[i][0] = 0;
+                batch.logits[i] = 0;
+            }
+            CHECK_EQUAL(gatun_decode(context.ctx, &batch, err.text, sizeof(err.text)), 0);
+            llama_batch_free(batch);
+            if (moved) {
+                CHECK_OK(gatun_memory_shift(context.ctx, 0, 0, -1, 128, err.text, sizeof(err.text)), err);
+            }
+            results[moved] = after(context, {42});
+        }
+        const double off = distance(results[0], results[1]);
+        std::printf("kind %d: largest difference of a logit %.2e\n", kind, off);
+        CHECK(off < 5e-2);
+    }
+}
+
+TEST("what cannot be is refused with the reason") {
+    message err;
+    gatun_rope * rope = nullptr;
+    gatun_rope_params params = far(GATUN_FAR_REROPE, 0);
+    CHECK_EQUAL(gatun_rope_new(&params, &rope, err.text, sizeof(err.text)), GATUN_INVALID_ARGUMENT);
+    CHECK_CONTAINS(err, "window");
+    params = far(GATUN_FAR_DUAL_CHUNK, 64);
+    params.chunk = 64;
+    CHECK_EQUAL(gatun_rope_new(&params, &rope, err.text, sizeof(err.text)), GATUN_INVALID_ARGUMENT);
+    CHECK_CONTAINS(err, "chunk");
+
+    // A shift without the callback, and one of cells that two sequences share.
+    context_holder bare(256);
+    CHECK_EQUAL(bare.decode(prompt(10), err), 0);
+    CHECK_EQUAL(gatun_memory_shift(bare.ctx, 0, 0, -1, 5, err.text, sizeof(err.text)), GATUN_INVALID_ARGUMENT);
+    rope_holder settings(plain());
+    context_holder context(256, 2, settings.rope);
+    CHECK_EQUAL(context.decode(prompt(10), err), 0);
+    CHECK_OK(gatun_memory_shift(context.ctx, 0, 0, -1, 5, err.text, sizeof(err.text)), err);
+
+    // Too few factors for the model.
+    const std::vector<float> ones(4, 1.0f);
+    gatun_rope_params few = plain();
+    few.factors = ones.data();
+    few.n_factors = 4;
+    rope_holder short_table(few);
+    context_holder broken(256, 1, short_table.rope);
+    CHECK_EQUAL(broken.decode(prompt(10), err), GATUN_FAILED);
+    CHECK_CONTAINS(err, "4 factors");
+}
