@@ -6,7 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.gatun.error.GrammarException;
-import dev.gatun.internal.Json;
+import dev.gatun.json.Json;
 import dev.gatun.internal.NativeSampler;
 import dev.gatun.sampling.Grammar;
 import dev.gatun.sampling.Sampler;

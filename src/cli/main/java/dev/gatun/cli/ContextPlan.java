@@ -2,6 +2,7 @@ package dev.gatun.cli;
 
 import dev.gatun.ContextOptions;
 import dev.gatun.LlamaModel;
+import dev.gatun.rope.Linear;
 import dev.gatun.rope.RopeScaling;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -74,7 +75,7 @@ record ContextPlan(ContextOptions options, Optional<String> note) {
       return new ContextPlan(options.withRopeScaling(fixed.get()), Optional.empty());
     }
     RopeScaling scaling = flags.rope.stretched(factor);
-    String name = scaling instanceof RopeScaling.Linear ? "linear scaling" : "YaRN";
+    String name = scaling instanceof Linear ? "linear scaling" : "YaRN";
     return new ContextPlan(
         options.withRopeScaling(scaling),
         Optional.of(

@@ -1,6 +1,7 @@
 package dev.gatun.cli;
 
 import dev.gatun.rope.RopeScaling;
+import dev.gatun.rope.Temperature;
 import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -49,7 +50,7 @@ final class RopeFlags {
             "--yarn-ext-factor",
             "N",
             "Share of extrapolation; 0 is linear.",
-            v -> extrapolation = orModel(Values.number("--yarn-ext-factor", v, -1, 100)))
+            v -> extrapolation = orModel(Values.number("--yarn-ext-factor", v, -1, 1)))
         .value(
             "--yarn-attn-factor",
             "N",
@@ -101,8 +102,11 @@ final class RopeFlags {
     if (Double.isNaN(betaFast) != Double.isNaN(betaSlow)) {
       throw CliException.usage("give --yarn-beta-fast and --yarn-beta-slow together or neither");
     }
-    return new RopeScaling.Yarn(
-        factor, originalContext, extrapolation, attention, betaFast, betaSlow);
+    return RopeScaling.yarn(factor)
+        .withOriginalTokens(originalContext)
+        .withExtrapolationFactor(Double.isNaN(extrapolation) ? 1 : extrapolation)
+        .withTemperature(new Temperature.Standard(Double.isNaN(attention) ? 1 : attention))
+        .withBetas(betaFast, betaSlow);
   }
 
   private boolean hasYarnFlag() {

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.gatun.rope.RopeScaling;
+import dev.gatun.rope.Yarn;
 import java.util.OptionalInt;
 import org.junit.jupiter.api.Test;
 
@@ -32,7 +33,7 @@ class ContextPlanTest {
   @Test
   void longText_getsYarnWithTheSmallestWholeFactor() {
     ContextPlan plan = plan(1000, 256);
-    assertEquals(5, ((RopeScaling.Yarn) plan.options().ropeScaling()).factor());
+    assertEquals(5, ((Yarn) plan.options().ropeScaling()).factor());
     assertEquals(1280, plan.options().contextTokens().getAsInt());
     assertTrue(plan.note().get().contains("factor 5"), plan.note().get());
   }
@@ -40,7 +41,7 @@ class ContextPlanTest {
   @Test
   void longAnswer_countsAsText() {
     ContextPlan plan = ContextPlan.of(10, OptionalInt.of(1000), 256, flags());
-    assertEquals(4, ((RopeScaling.Yarn) plan.options().ropeScaling()).factor());
+    assertEquals(4, ((Yarn) plan.options().ropeScaling()).factor());
   }
 
   @Test
@@ -52,7 +53,7 @@ class ContextPlanTest {
   void askedContext_beyondTheTrainedOne_isStretched() {
     ContextPlan plan = plan(10, 256, "-c", "1000");
     assertEquals(1000, plan.options().contextTokens().getAsInt());
-    assertEquals(4, ((RopeScaling.Yarn) plan.options().ropeScaling()).factor());
+    assertEquals(4, ((Yarn) plan.options().ropeScaling()).factor());
   }
 
   @Test
@@ -84,8 +85,8 @@ class ContextPlanTest {
 
   @Test
   void yarnFlags_shapeTheAutomaticChoice() {
-    RopeScaling.Yarn yarn =
-        (RopeScaling.Yarn)
+    Yarn yarn =
+        (Yarn)
             plan(1000, 256, "--yarn-beta-fast", "16", "--yarn-beta-slow", "2")
                 .options()
                 .ropeScaling();

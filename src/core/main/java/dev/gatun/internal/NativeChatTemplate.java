@@ -5,6 +5,7 @@ import static dev.gatun.bindings.generated.gatun_shim_h.gatun_chat_template_chec
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_free;
 import static dev.gatun.bindings.generated.llama_h.llama_model_chat_template;
 
+import dev.gatun.json.Json;
 import dev.gatun.bindings.Segments;
 import dev.gatun.bindings.generated.CTypes;
 import dev.gatun.chat.ChatMessage;

@@ -1,6 +1,9 @@
 package dev.gatun.internal;
 
+import dev.gatun.rope.Linear;
 import dev.gatun.rope.RopeScaling;
+import dev.gatun.rope.Temperature;
+import dev.gatun.rope.Yarn;
 
 /**
  * The RoPE fields of {@code llama_context_params}.
@@ -47,21 +50,30 @@ public record RopeParameters(
     return switch (scaling) {
       case RopeScaling.ModelDefault _ -> plain(UNSPECIFIED, 0, 0);
       case RopeScaling.None _ -> plain(NONE, 0, 1);
-      case RopeScaling.Linear linear -> plain(LINEAR, 0, 1 / linear.factor());
       case RopeScaling.Frequency frequency ->
           plain(UNSPECIFIED, frequency.base(), frequency.scale());
-      case RopeScaling.Yarn yarn ->
+      case Linear linear -> plain(LINEAR, 0, 1 / linear.factor());
+      case Yarn(
+              double factor,
+              int originalTokens,
+              double extrapolationFactor,
+              Temperature.Standard(double multiplier),
+              double betaFast,
+              double betaSlow,
+              boolean truncate)
+          when truncate ->
           new RopeParameters(
               YARN,
               0,
-              (float) (1 / yarn.factor()),
-              (float) orElse(yarn.extrapolationFactor(), 1),
-              (float) orElse(yarn.attentionFactor(), -1),
-              (float) orElse(yarn.betaFast(), orElse(modelBetaFast, -1)),
-              (float) orElse(yarn.betaSlow(), orElse(modelBetaSlow, -1)),
-              yarn.originalContextTokens() == 0
-                  ? trainedContextTokens
-                  : yarn.originalContextTokens());
+              (float) (1 / factor),
+              (float) extrapolationFactor,
+              (float) (multiplier == 1 ? -1 : multiplier),
+              (float) orElse(betaFast, orElse(modelBetaFast, -1)),
+              (float) orElse(betaSlow, orElse(modelBetaSlow, -1)),
+              originalTokens == 0 ? trainedContextTokens : originalTokens);
+      default ->
+          throw new UnsupportedOperationException(
+              "llama.cpp's parameters cannot express " + scaling.describe());
     };
   }
 

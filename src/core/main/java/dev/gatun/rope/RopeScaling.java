@@ -1,29 +1,43 @@
 package dev.gatun.rope;
 
+import java.util.OptionalInt;
+
 /**
  * How positions are scaled when a RoPE model runs past its trained context. Immutable values; the
  * translation to what the native side needs is made when a context is created.
+ *
+ * <p>There are five kinds. {@link ModelDefault}, {@link None} and {@link Frequency} use what
+ * llama.cpp has. A {@link StaticScaling} replaces the rotation's frequencies by others. A {@link
+ * TwoBand} keeps them and maps far positions into the trained range. {@link Dynamic} changes the
+ * static scaling as the text grows. {@link Auto} leaves the choice to {@link RopeAdvisor}.
  */
-public sealed interface RopeScaling {
-
-  /** What the model file asks for, unchanged. */
-  record ModelDefault() implements RopeScaling {}
-
-  /** No scaling, whatever the model file asks for. */
-  record None() implements RopeScaling {}
+public sealed interface RopeScaling
+    permits RopeScaling.ModelDefault,
+        RopeScaling.None,
+        RopeScaling.Frequency,
+        StaticScaling,
+        TwoBand,
+        Dynamic,
+        Auto {
 
   /**
-   * Position interpolation: every position is divided by the factor.
-   *
-   * <p>Source: Chen et al., "Extending Context Window of Large Language Models via Positional
-   * Interpolation", 2023, equation 4.
-   *
-   * @param factor context extension ratio, at least 1
+   * Returns the method and its numbers in a few plain words, such as {@code YaRN with factor 8}.
    */
-  record Linear(double factor) implements RopeScaling {
-    /** Checks the factor. */
-    public Linear {
-      requireFactor(factor);
+  String describe();
+
+  /** What the model file asks for, unchanged. */
+  record ModelDefault() implements RopeScaling {
+    @Override
+    public String describe() {
+      return "the model's own positions";
+    }
+  }
+
+  /** No scaling, whatever the model file asks for. */
+  record None() implements RopeScaling {
+    @Override
+    public String describe() {
+      return "no scaling";
     }
   }
 
@@ -43,75 +57,13 @@ public sealed interface RopeScaling {
                 .formatted(base, scale));
       }
     }
-  }
 
-  /**
-   * YaRN: NTK-by-parts interpolation with attention temperature.
-   *
-   * <p>Source: Peng et al., "YaRN: Efficient Context Window Extension of Large Language Models",
-   * 2023, equations 17 to 23. The fields that are {@linkplain Double#NaN NaN} are taken from the
-   * model's metadata, else from the paper.
-   *
-   * @param factor context extension ratio, at least 1
-   * @param originalContextTokens trained context in tokens; 0 takes the model's
-   * @param extrapolationFactor share of the by-parts mix, 1 is YaRN, 0 is linear ({@code
-   *     yarn_ext_factor})
-   * @param attentionFactor multiplier of the attention temperature ({@code yarn_attn_factor})
-   * @param betaFast rotations above which a dimension is not interpolated ({@code yarn_beta_fast})
-   * @param betaSlow rotations below which a dimension is fully interpolated ({@code
-   *     yarn_beta_slow})
-   */
-  record Yarn(
-      double factor,
-      int originalContextTokens,
-      double extrapolationFactor,
-      double attentionFactor,
-      double betaFast,
-      double betaSlow)
-      implements RopeScaling {
-    /** Checks the numbers. */
-    public Yarn {
-      requireFactor(factor);
-      if (originalContextTokens < 0) {
-        throw new IllegalArgumentException(
-            "the original context must not be negative, but is " + originalContextTokens);
-      }
-      if (betaFast <= betaSlow) {
-        throw new IllegalArgumentException(
-            "YaRN's beta fast must be larger than beta slow, but they are %s and %s"
-                .formatted(betaFast, betaSlow));
-      }
-      if (Double.isInfinite(extrapolationFactor)
-          || Double.isInfinite(attentionFactor)
-          || Double.isInfinite(betaFast)
-          || Double.isInfinite(betaSlow)
-          || extrapolationFactor < 0
-          || attentionFactor <= 0
-          || betaSlow < 0) {
-        throw new IllegalArgumentException("YaRN's parameters must be finite and not negative");
-      }
-    }
-
-    /** Returns a copy with another original context, in tokens. */
-    public Yarn withOriginalContextTokens(int tokens) {
-      return new Yarn(factor, tokens, extrapolationFactor, attentionFactor, betaFast, betaSlow);
-    }
-
-    /** Returns a copy with another share of the by-parts mix. */
-    public Yarn withExtrapolationFactor(double value) {
-      return new Yarn(factor, originalContextTokens, value, attentionFactor, betaFast, betaSlow);
-    }
-
-    /** Returns a copy with another multiplier of the attention temperature. */
-    public Yarn withAttentionFactor(double value) {
-      return new Yarn(
-          factor, originalContextTokens, extrapolationFactor, value, betaFast, betaSlow);
-    }
-
-    /** Returns a copy with other ramp borders, in rotations over the trained context. */
-    public Yarn withBetas(double fast, double slow) {
-      return new Yarn(
-          factor, originalContextTokens, extrapolationFactor, attentionFactor, fast, slow);
+    @Override
+    public String describe() {
+      return "RoPE base %s and scale %s"
+          .formatted(
+              base == 0 ? "of the model" : Checks.shown(base),
+              scale == 0 ? "of the model" : Checks.shown(scale));
     }
   }
 
@@ -130,8 +82,35 @@ public sealed interface RopeScaling {
    *
    * @param factor context extension ratio, at least 1
    */
-  static RopeScaling linear(double factor) {
+  static Linear linear(double factor) {
     return new Linear(factor);
+  }
+
+  /**
+   * Returns NTK-aware scaling, which changes the base.
+   *
+   * @param factor context extension ratio, at least 1
+   */
+  static NtkAware ntkAware(double factor) {
+    return new NtkAware(factor);
+  }
+
+  /**
+   * Returns NTK-aware scaling that spreads the factor over all pairs.
+   *
+   * @param factor context extension ratio, at least 1
+   */
+  static NtkFixed ntkFixed(double factor) {
+    return new NtkFixed(factor);
+  }
+
+  /**
+   * Returns NTK-by-parts interpolation as the published code computes it, with the model's betas.
+   *
+   * @param factor context extension ratio, at least 1
+   */
+  static NtkByParts ntkByParts(double factor) {
+    return new NtkByParts(factor, 0, Double.NaN, Double.NaN, NtkByParts.Ramp.CODE, true);
   }
 
   /**
@@ -140,13 +119,68 @@ public sealed interface RopeScaling {
    * @param factor context extension ratio, at least 1
    */
   static Yarn yarn(double factor) {
-    return new Yarn(factor, 0, Double.NaN, Double.NaN, Double.NaN, Double.NaN);
+    return new Yarn(factor, 0, 1, Temperature.standard(), Double.NaN, Double.NaN, true);
   }
 
-  private static void requireFactor(double factor) {
-    if (!(factor >= 1) || Double.isInfinite(factor)) {
-      throw new IllegalArgumentException(
-          "the context extension factor must be a finite number of at least 1, but is " + factor);
-    }
+  /**
+   * Returns Llama 3.1's scaling with its published bands.
+   *
+   * @param factor context extension ratio, at least 1
+   */
+  static Llama3 llama3(double factor) {
+    return new Llama3(factor, 1, 4, 0);
+  }
+
+  /** Returns Self-Extend with a window and a group chosen for the context, and log-n queries. */
+  static SelfExtend selfExtend() {
+    return new SelfExtend(0, 0, true);
+  }
+
+  /** Returns ReRoPE with a window of a quarter of the trained length and log-n queries. */
+  static ReRope rerope() {
+    return new ReRope(0, true);
+  }
+
+  /** Returns leaky ReRoPE with a factor and a window chosen for the context, and log-n queries. */
+  static LeakyReRope leakyReRope() {
+    return new LeakyReRope(0, 0, true);
+  }
+
+  /**
+   * Returns leaky ReRoPE with log-n queries.
+   *
+   * @param factor by what far distances are divided, at least 1
+   */
+  static LeakyReRope leakyReRope(double factor) {
+    return new LeakyReRope(factor, 0, true);
+  }
+
+  /** Returns dual chunk attention with chunks chosen for the model, and log-n queries. */
+  static DualChunk dualChunk() {
+    return new DualChunk(0, 0, true);
+  }
+
+  /** Returns YaRN whose factor follows the length of the text. */
+  static Dynamic dynamic() {
+    return new Dynamic(Dynamic.Family.YARN);
+  }
+
+  /** Returns the choice of {@link RopeAdvisor} for the context's size. */
+  static Auto auto() {
+    return new Auto(OptionalInt.empty(), false);
+  }
+
+  /**
+   * Returns the choice of {@link RopeAdvisor} for a length.
+   *
+   * @param targetTokens length in tokens that is to be reached
+   */
+  static Auto auto(int targetTokens) {
+    return new Auto(OptionalInt.of(targetTokens), false);
+  }
+
+  /** Returns the choice of {@link RopeAdvisor} among the methods that cost no time. */
+  static Auto autoFast() {
+    return new Auto(OptionalInt.empty(), true);
   }
 }

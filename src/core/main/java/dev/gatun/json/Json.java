@@ -1,4 +1,4 @@
-package dev.gatun.internal;
+package dev.gatun.json;
 
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -6,7 +6,7 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * The little JSON that the core needs to talk to the shim: writing strings and reading values. RFC
+ * The little JSON that the core needs: writing strings and reading values. RFC
  * 8259, strictly.
  *
  * <p>A value is read as {@code Map<String, Object>} (in the text's order), {@code List<Object>},
