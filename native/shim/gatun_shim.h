@@ -153,11 +153,14 @@ GATUN_API void gatun_rope_free(struct gatun_rope * rope);
 
 // llama_memory_seq_add and llama_memory_seq_div, and at once the turn of the cached keys that llama.cpp leaves to the
 // next decode: afterwards the state is whole. Under every scaling the keys keep their length. GATUN_INVALID_ARGUMENT,
-// with nothing changed, when the memory cannot shift, when the context was made without a gatun_rope, or when cells in
-// the range belong to another sequence too. p1 < 0 means to the end.
+// with nothing changed, when the memory cannot shift, when the context has YaRN's own parameters and no gatun_rope, or
+// when cells in the range belong to another sequence too. p1 < 0 means to the end.
 // The caller refuses what llama.cpp aborts on: keys of type BF16, quantised keys of a head size that 64 does not divide.
 GATUN_API int32_t gatun_memory_shift(struct llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1,
                                      llama_pos delta, char * err, size_t err_cap);
+// Removes p0 to p1 - 1 (llama_memory_seq_rm) and moves what follows back by as much.
+GATUN_API int32_t gatun_memory_discard(struct llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1,
+                                       char * err, size_t err_cap);
 GATUN_API int32_t gatun_memory_divide(struct llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1,
                                       int32_t divisor, char * err, size_t err_cap);
 

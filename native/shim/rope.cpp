@@ -528,7 +528,8 @@ void shift(llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1, Ch
     require(memory != nullptr, "the context keeps no memory of a sequence");
     require(memory->get_can_shift(), "the memory of this model cannot be shifted");
     gatun_rope * rope = gatun::rope_of(ctx);
-    require(rope != nullptr, "a context is shifted only when it was made with a gatun_rope");
+    require(rope != nullptr || ctx->get_cparams().yarn_ext_factor == 0,
+            "a context with YaRN's own parameters is shifted only when it was made with a gatun_rope");
     const auto * cache = dynamic_cast<const llama_kv_cache *>(memory);
     if (cache != nullptr) {
         const auto & cells = cache->get_cells(seq);
@@ -540,12 +541,16 @@ void shift(llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1, Ch
         }
     }
     change(memory);
-    // A context that only restored a state has not told its scheduler of the callback yet.
-    ggml_backend_sched_set_eval_callback(ctx->get_sched(), gatun_rope::on_node, rope);
-    const gatun_rope::shift_scope scope(*rope);
-    ctx->memory_update(false);
-    if (!rope->problem.empty()) {
-        fail(rope->problem);
+    if (rope != nullptr) {
+        // A context that only restored a state has not told its scheduler of the callback yet.
+        ggml_backend_sched_set_eval_callback(ctx->get_sched(), gatun_rope::on_node, rope);
+        const gatun_rope::shift_scope scope(*rope);
+        ctx->memory_update(false);
+        if (!rope->problem.empty()) {
+            fail(rope->problem);
+        }
+    } else {
+        ctx->memory_update(false);
     }
     if (cache != nullptr && cache->get_has_shift()) {
         fail("the cached keys could not be turned");
@@ -560,6 +565,21 @@ int32_t gatun_memory_shift(struct llama_context * ctx, llama_seq_id seq, llama_p
         require(ctx != nullptr && seq >= 0 && static_cast<uint32_t>(seq) < llama_n_seq_max(ctx), "no such sequence");
         shift(ctx, seq, p0, p1 < 0 ? std::numeric_limits<llama_pos>::max() : p1,
               [&](llama_memory_i * memory) { memory->seq_add(seq, p0, p1, delta); });
+        return GATUN_OK;
+    });
+}
+
+int32_t gatun_memory_discard(struct llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1, char * err,
+                             size_t err_cap) {
+    return guarded("gatun_memory_discard", err, err_cap, [&]() -> int32_t {
+        require(ctx != nullptr && seq >= 0 && static_cast<uint32_t>(seq) < llama_n_seq_max(ctx), "no such sequence");
+        require(p0 >= 0 && p1 > p0, "p1 must lie behind p0");
+        shift(ctx, seq, p1, std::numeric_limits<llama_pos>::max(), [&](llama_memory_i * memory) {
+            if (!memory->seq_rm(seq, p0, p1)) {
+                gatun::refuse("the memory of this model cannot forget a part of a sequence");
+            }
+            memory->seq_add(seq, p1, -1, p0 - p1);
+        });
         return GATUN_OK;
     });
 }

@@ -164,14 +164,31 @@ TEST("what cannot be is refused with the reason") {
     CHECK_EQUAL(gatun_rope_new(&params, &rope, err.text, sizeof(err.text)), GATUN_INVALID_ARGUMENT);
     CHECK_CONTAINS(err, "chunk");
 
-    // A shift without the callback, and one of cells that two sequences share.
-    context_holder bare(256);
-    CHECK_EQUAL(bare.decode(prompt(10), err), 0);
-    CHECK_EQUAL(gatun_memory_shift(bare.ctx, 0, 0, -1, 5, err.text, sizeof(err.text)), GATUN_INVALID_ARGUMENT);
-    rope_holder settings(plain());
-    context_holder context(256, 2, settings.rope);
-    CHECK_EQUAL(context.decode(prompt(10), err), 0);
-    CHECK_OK(gatun_memory_shift(context.ctx, 0, 0, -1, 5, err.text, sizeof(err.text)), err);
+    // Cells that two sequences share.
+    llama_context_params shared;
+    gatun_context_default_params(&shared);
+    shared.n_ctx = 256;
+    shared.n_seq_max = 2;
+    shared.kv_unified = true;
+    llama_context * two = nullptr;
+    CHECK_OK(gatun_context_new(tiny_model(), &shared, nullptr, &two, err.text, sizeof(err.text)), err);
+    std::vector<llama_token> tokens = prompt(10);
+    const llama_batch batch = llama_batch_get_one(tokens.data(), 10);
+    CHECK_EQUAL(gatun_decode(two, &batch, err.text, sizeof(err.text)), 0);
+    CHECK_OK(gatun_memory_shift(two, 0, 0, -1, 5, err.text, sizeof(err.text)), err);
+    llama_memory_seq_cp(llama_get_memory(two), 0, 1, -1, -1);
+    CHECK_EQUAL(gatun_memory_shift(two, 0, 0, -1, 5, err.text, sizeof(err.text)), GATUN_INVALID_ARGUMENT);
+    CHECK_CONTAINS(err, "shared");
+    CHECK_EQUAL(llama_memory_seq_pos_min(llama_get_memory(two), 0), 5);
+    llama_free(two);
+
+    // YaRN's own parameters without the callback: upstream would stretch every key.
+    shared.rope_scaling_type = LLAMA_ROPE_SCALING_TYPE_YARN;
+    shared.rope_freq_scale = 0.25f;
+    CHECK_OK(gatun_context_new(tiny_model(), &shared, nullptr, &two, err.text, sizeof(err.text)), err);
+    CHECK_EQUAL(gatun_memory_shift(two, 0, 0, -1, 5, err.text, sizeof(err.text)), GATUN_INVALID_ARGUMENT);
+    CHECK_CONTAINS(err, "YaRN");
+    llama_free(two);
 
     // Too few factors for the model.
     const std::vector<float> ones(4, 1.0f);

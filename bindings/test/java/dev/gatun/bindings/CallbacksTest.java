@@ -100,7 +100,9 @@ class CallbacksTest {
     }
   }
 
-  /** llama.cpp's warnings ask a sampler for its name and do not look whether it has the function. */
+  /**
+   * llama.cpp's warnings ask a sampler for its name and do not look whether it has the function.
+   */
   @Test
   void sampler_hasAName() {
     TestFiles.natives();

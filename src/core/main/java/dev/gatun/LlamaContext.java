@@ -6,12 +6,16 @@ import dev.gatun.internal.ContextParameters;
 import dev.gatun.internal.NativeAdapters;
 import dev.gatun.internal.NativeContext;
 import dev.gatun.internal.NativeMemory;
-import dev.gatun.internal.RopeParameters;
+import dev.gatun.internal.RopeHook;
+import dev.gatun.kv.KvCacheType;
+import dev.gatun.rope.Dynamic;
+import dev.gatun.rope.RopeScaling;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * KV cells and compute buffers for one or more sequences over one model.
@@ -29,6 +33,8 @@ public final class LlamaContext implements AutoCloseable {
   private final LlamaModel model;
   private final ContextOptions options;
   private final NativeContext context;
+  private final PositionScaling scaling;
+  private final List<ScalingChange> scalingChanges = new ArrayList<>();
   private final BitSet freeSequences = new BitSet();
   private final List<LlamaSession> sessions = new ArrayList<>();
   private Map<LoraAdapter, Float> loras = Map.of();
@@ -48,6 +54,8 @@ public final class LlamaContext implements AutoCloseable {
     }
     int contextTokens = options.contextTokens().orElse(Math.max(2, model.trainedContextTokens()));
     KvBytes.requireRoom(model, options, contextTokens);
+    this.scaling = PositionScaling.of(model, options, contextTokens);
+    requireFlashAttention();
     this.context =
         new NativeContext(
             model.nativeModel(),
@@ -62,11 +70,7 @@ public final class LlamaContext implements AutoCloseable {
                 options.keyType().ggmlType(),
                 options.valueType().ggmlType(),
                 options.flashAttention().nativeValue(),
-                RopeParameters.of(
-                    options.ropeScaling(),
-                    model.trainedContextTokens(),
-                    model.metadata().rope().yarnBetaFast().orElse(Double.NaN),
-                    model.metadata().rope().yarnBetaSlow().orElse(Double.NaN)),
+                scaling.parameters(),
                 // With one sequence it changes nothing but the time that llama_decode takes to
                 // compare 256 x 256
                 // possible sequences: 60 microseconds a token.
@@ -217,6 +221,84 @@ public final class LlamaContext implements AutoCloseable {
       NativeAdapters.clearControlVector(context);
     } finally {
       context.guard().exit();
+    }
+  }
+
+  /** Returns the position scaling that runs now, with every number chosen. */
+  public RopeScaling ropeScaling() {
+    return scaling.current();
+  }
+
+  /**
+   * Returns how a {@link Dynamic} scaling has followed the text so far, oldest first; empty for
+   * every other scaling.
+   */
+  public List<ScalingChange> scalingChanges() {
+    return List.copyOf(scalingChanges);
+  }
+
+  private void requireFlashAttention() {
+    boolean bands =
+        scaling.parameters().hook().map(RopeHook::farKind).filter(kind -> kind != 0).isPresent();
+    if (bands && options.flashAttention() == FlashAttention.OFF) {
+      throw new ContextCreateException(
+          "%s replaces the flash attention kernel; use FlashAttention.AUTO or ON"
+              .formatted(options.ropeScaling().describe()));
+    }
+    if (options.ropeScaling() instanceof Dynamic && options.maxSequences() > 1) {
+      throw new ContextCreateException(
+          "a scaling that follows the length changes the positions of every sequence; make the context withMaxSequences(1), or choose a scaling for the longest text");
+    }
+  }
+
+  /**
+   * Makes the scaling fit a text of this many tokens. Called inside the guard.
+   *
+   * @return whether it changed; then every cell is gone and the text has to be read again
+   */
+  boolean growScaling(int tokens) {
+    Optional<PositionScaling.Step> step = scaling.growth(tokens);
+    if (step.isEmpty()) {
+      return false;
+    }
+    for (LlamaSession session : sessions) {
+      session.dropCells();
+    }
+    context.setRope(step.get().hook());
+    scaling.taken(step.get());
+    return true;
+  }
+
+  /** Tells what a change of the scaling has cost. */
+  void scalingChanged(ScalingChange change) {
+    scalingChanges.add(change);
+  }
+
+  /**
+   * Refuses to move positions where llama.cpp would abort or corrupt the cells. Called inside the
+   * guard.
+   */
+  void requireShiftable() {
+    KvCacheType keys = options.keyType();
+    String reason = null;
+    if (model.isRecurrent() || model.isHybrid()) {
+      reason = "keeps a recurrent state, which cannot forget a part of a text";
+    } else if (!NativeMemory.canShift(context)) {
+      reason =
+          model.slidingWindowTokens() > 0 && !options.fullSlidingWindow()
+              ? "has sliding-window layers, whose cells can move only in a context made withFullSlidingWindow(true)"
+              : "has positions of several dimensions, which cannot be moved";
+    } else if (keys == KvCacheType.BF16) {
+      reason = "cannot turn cached keys of type BF16; use F16, F32 or Q8_0";
+    } else if (keys.isQuantised()
+        && (model.metadata().headSizeK().orElse(1) % 64 != 0
+            || System.getenv("LLAMA_ATTN_ROT_DISABLE") != null)) {
+      reason =
+          "cannot turn quantised keys of a head size that 64 does not divide (or with LLAMA_ATTN_ROT_DISABLE set); use keys of type F16";
+    }
+    if (reason != null) {
+      throw new UnsupportedOperationForModelException(
+          "this context of " + model.description() + " " + reason);
     }
   }
 

@@ -5,13 +5,16 @@ import dev.gatun.error.CallbackException;
 import dev.gatun.error.DecodeException;
 import dev.gatun.error.KvCacheFullException;
 import dev.gatun.error.OperationCancelledException;
+import dev.gatun.error.StateFormatException;
 import dev.gatun.error.UnsupportedOperationForModelException;
 import dev.gatun.internal.NativeContext;
 import dev.gatun.internal.NativeMemory;
 import dev.gatun.internal.Status;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
@@ -41,7 +44,7 @@ public final class LlamaSession implements AutoCloseable {
   /** Tokens of the session; the last one may not be in the KV cache yet. */
   private int size;
 
-  /** Tokens in the KV cache: {@link #size} or one less. */
+  /** Tokens in the KV cache; the rest is decoded with the next call that needs logits. */
   private int decoded;
 
   /** Value of {@link LlamaContext#decodes()} when the logits of the last token were computed. */
@@ -202,20 +205,118 @@ public final class LlamaSession implements AutoCloseable {
         throw new IndexOutOfBoundsException(
             "the session holds %d tokens and cannot be cut back to %d".formatted(size, position));
       }
-      if (position < decoded) {
-        requireCells(position);
-        if (!remove(position)) {
-          throw new UnsupportedOperationForModelException(
-              "%s keeps a recurrent state and cannot forget a part of a sequence; clear() the session and append again"
-                  .formatted(owner.model().description()));
-        }
-        decoded = position;
-        logitsAt = -1;
-      }
-      size = position;
+      cutBack(position);
     } finally {
       context.guard().exit();
     }
+  }
+
+  private void cutBack(int position) {
+    if (position < decoded) {
+      requireCells(position);
+      if (!remove(position)) {
+        throw new UnsupportedOperationForModelException(
+            "%s keeps a recurrent state and cannot forget a part of a sequence; clear() the session and append again"
+                .formatted(owner.model().description()));
+      }
+      decoded = position;
+      logitsAt = -1;
+    }
+    size = position;
+  }
+
+  /**
+   * Removes tokens from the middle and moves what follows back, so that the positions have no gap:
+   * the context shift. The cached keys are turned to their new positions before the call returns,
+   * under every position scaling; nothing is decoded again. What follows still carries what it
+   * learned from the removed tokens.
+   *
+   * @param from first token to remove
+   * @param to end of the tokens to remove, at most {@link #position()}
+   * @throws UnsupportedOperationForModelException if the model or the type of the keys does not
+   *     allow it; nothing is changed
+   * @throws IllegalStateException if another session shares the cells that would move, as after
+   *     {@link #fork()} in a unified cache; nothing is changed
+   */
+  public void discard(int from, int to) {
+    enter();
+    try {
+      requireIdle();
+      Objects.checkFromToIndex(from, to, size);
+      if (to == size) {
+        cutBack(from);
+      } else if (from < to) {
+        owner.requireShiftable();
+        Operation operation = newOperation(Cancellation.never(), Optional.empty());
+        run(operation, () -> settle(operation));
+        NativeMemory.discard(context, sequence, from, to);
+        System.arraycopy(tokens, to, tokens, from, size - to);
+        size -= to - from;
+        decoded -= to - from;
+        logitsAt = -1;
+      }
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  /**
+   * Copies the session: its tokens and their cells.
+   *
+   * @throws UnsupportedOperationForModelException if the model's memory cannot be copied
+   */
+  public SessionState save() {
+    enter();
+    try {
+      requireIdle();
+      if (decoded == 0) {
+        return new SessionState(settings(), tokens(), 0, MemorySegment.NULL);
+      }
+      MemorySegment cells = NativeMemory.save(context, sequence, Arena.ofAuto());
+      return new SessionState(settings(), tokens(), decoded, cells);
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  /**
+   * Puts back what a session held when it was saved, in place of what this one holds.
+   *
+   * @param state from a session of the same model under the same position scaling, types and layout
+   *     of the cells
+   * @throws StateFormatException if model or settings differ; nothing is changed
+   * @throws KvCacheFullException if it does not fit; this session is then empty
+   */
+  public void restore(SessionState state) {
+    enter();
+    try {
+      requireIdle();
+      if (!state.settings().equals(settings())) {
+        throw new StateFormatException(
+            "the state was saved under %s and this session runs under %s; restore it into a context of the same model and options"
+                .formatted(state.settings(), settings()));
+      }
+      forget();
+      if (state.decoded() > 0) {
+        NativeMemory.restore(context, sequence, state.cells());
+      }
+      tokens = Arrays.copyOf(state.tokens(), Math.max(state.size(), INITIAL_TOKENS));
+      size = state.size();
+      decoded = state.decoded();
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  private SessionState.Settings settings() {
+    ContextOptions options = owner.options();
+    return new SessionState.Settings(
+        owner.model().file().fingerprint(),
+        owner.ropeScaling(),
+        options.keyType(),
+        options.valueType(),
+        options.flashAttention(),
+        options.unifiedKv() || options.maxSequences() == 1);
   }
 
   /** Forgets everything. */
@@ -390,7 +491,40 @@ public final class LlamaSession implements AutoCloseable {
     return size >= context.sequenceTokens();
   }
 
+  /** Brings the cells up to the tokens. */
+  private void settle(Operation operation) {
+    if (decoded < size) {
+      decodeTo(size, operation, QUIET);
+    }
+  }
+
+  /** Forgets the cells and keeps the tokens, which are read again with the next call. */
+  void dropCells() {
+    NativeMemory.removeAll(context, sequence);
+    decoded = 0;
+    logitsAt = -1;
+  }
+
   private void decodeTo(int end, Operation operation, PrefillProgress progress) {
+    int had = decoded;
+    if (owner.growScaling(end)) {
+      long began = System.nanoTime();
+      readAgain(had, operation);
+      owner.scalingChanged(
+          new ScalingChange(
+              end, owner.ropeScaling(), had, Duration.ofNanos(System.nanoTime() - began)));
+    }
+    decodeRange(end, operation, progress);
+  }
+
+  /** Decodes what was dropped. When that fails the tokens stay, and the next call reads on. */
+  private void readAgain(int end, Operation operation) {
+    while (decoded < end) {
+      decodeRange(Math.min(end, decoded + context.batchTokens()), operation, QUIET);
+    }
+  }
+
+  private void decodeRange(int end, Operation operation, PrefillProgress progress) {
     int start = decoded;
     while (decoded < end) {
       int count = Math.min(context.batchTokens(), end - decoded);

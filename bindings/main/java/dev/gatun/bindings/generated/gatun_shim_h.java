@@ -456,6 +456,28 @@ public final class gatun_shim_h {
         return (int) Carrier.call(gatun_memory_shift.ADDRESS, ctx, Carrier.of(seq), Carrier.of(p0), Carrier.of(p1), Carrier.of(delta), err, Carrier.of(err_cap));
     }
 
+    private static final class gatun_memory_discard {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_memory_discard");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_memory_discard(struct llama_context *ctx, llama_seq_id seq, llama_pos p0, llama_pos p1, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_memory_discard(MemorySegment ctx, int seq, int p0, int p1, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_memory_discard.ADDRESS, ctx, Carrier.of(seq), Carrier.of(p0), Carrier.of(p1), err, Carrier.of(err_cap));
+    }
+
     private static final class gatun_memory_divide {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_INT,

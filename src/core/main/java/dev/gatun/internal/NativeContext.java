@@ -4,6 +4,7 @@ import static dev.gatun.bindings.generated.gatun_shim_h.gatun_context_default_pa
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_context_new;
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_decode;
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_interrupt_attach;
+import static dev.gatun.bindings.generated.gatun_shim_h.gatun_rope_free;
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_threadpools_attach;
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_threadpools_free;
 import static dev.gatun.bindings.generated.llama_h.llama_free;
@@ -39,6 +40,7 @@ public final class NativeContext {
   private final ExclusiveGuard guard;
   private final MemorySegment handle;
   private final MemorySegment memory;
+  private MemorySegment ropeHandle = MemorySegment.NULL;
   private final Interrupt interrupt;
   private final ErrorBuffer error;
   private final MemorySegment batch;
@@ -114,9 +116,17 @@ public final class NativeContext {
       llama_context_params.yarn_orig_ctx(params, rope.originalContextTokens());
 
       MemorySegment out = call.allocate(ValueLayout.ADDRESS);
+      MemorySegment scaling =
+          rope.hook().isPresent()
+              ? NativeRope.create(rope.hook().get(), error)
+              : MemorySegment.NULL;
       int status =
-          gatun_context_new(model.handle(), params, out, error.segment(), error.capacity());
+          gatun_context_new(
+              model.handle(), params, scaling, out, error.segment(), error.capacity());
       NativeLog.drain();
+      if (status != Status.OK) {
+        gatun_rope_free(scaling);
+      }
       Status.check("creating the context", status, error, ContextCreateException::new);
       created = CTypes.pointer(out, 0);
 
@@ -131,16 +141,19 @@ public final class NativeContext {
               error.capacity());
       if (status != Status.OK) {
         llama_free(created);
+        gatun_rope_free(scaling);
       }
       Status.check("creating the thread pools", status, error, ContextCreateException::new);
       MemorySegment pools = CTypes.pointer(out, 0);
       gatun_interrupt_attach(created, interrupt.cell());
+      ropeHandle = scaling;
       return Segments.owned(
           created,
           handleArena,
           context -> {
             llama_free(context);
             gatun_threadpools_free(pools);
+            gatun_rope_free(scaling);
           });
     }
   }
@@ -245,6 +258,14 @@ public final class NativeContext {
       NativeLog.drain();
     }
     return status;
+  }
+
+  /**
+   * Changes the position scaling; the context was made with one of the same kind. Everything that
+   * the memory holds must have been removed.
+   */
+  public void setRope(RopeHook hook) {
+    NativeRope.set(ropeHandle, hook, error);
   }
 
   /**

@@ -1,11 +1,20 @@
 package dev.gatun.internal;
 
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_memory_breakdown;
+import static dev.gatun.bindings.generated.gatun_shim_h.gatun_memory_discard;
+import static dev.gatun.bindings.generated.gatun_shim_h.gatun_memory_divide;
+import static dev.gatun.bindings.generated.gatun_shim_h.gatun_memory_shift;
+import static dev.gatun.bindings.generated.gatun_shim_h.gatun_state_seq_get;
+import static dev.gatun.bindings.generated.gatun_shim_h.gatun_state_seq_set;
+import static dev.gatun.bindings.generated.gatun_shim_h.gatun_state_seq_size;
+import static dev.gatun.bindings.generated.llama_h.llama_memory_can_shift;
 import static dev.gatun.bindings.generated.llama_h.llama_memory_seq_cp;
 import static dev.gatun.bindings.generated.llama_h.llama_memory_seq_pos_min;
 import static dev.gatun.bindings.generated.llama_h.llama_memory_seq_rm;
 
 import dev.gatun.bindings.generated.gatun_memory_entry;
+import dev.gatun.error.DecodeException;
+import dev.gatun.error.KvCacheFullException;
 import dev.gatun.error.LlamaException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -77,6 +86,107 @@ public final class NativeMemory {
    */
   public static boolean removeFrom(NativeContext context, int sequence, int position) {
     return llama_memory_seq_rm(context.memory(), sequence, position, ALL);
+  }
+
+  /** Tells whether the memory can move positions at all ({@code llama_memory_can_shift}). */
+  public static boolean canShift(NativeContext context) {
+    return llama_memory_can_shift(context.memory());
+  }
+
+  /**
+   * Removes a range of cells and moves what follows back, with the cached keys turned at once. As
+   * {@link #shift}.
+   */
+  public static void discard(NativeContext context, int sequence, int from, int to) {
+    ErrorBuffer error = context.error();
+    int status =
+        gatun_memory_discard(
+            context.handle(), sequence, from, to, error.segment(), error.capacity());
+    checkShift(status, error);
+  }
+
+  /**
+   * Moves the positions from one on by a distance and turns the cached keys at once. The caller has
+   * refused what llama.cpp aborts on.
+   *
+   * @throws IllegalStateException if another sequence shares the cells; nothing is changed
+   * @throws DecodeException if the turn fails
+   */
+  public static void shift(NativeContext context, int sequence, int from, int distance) {
+    ErrorBuffer error = context.error();
+    int status =
+        gatun_memory_shift(
+            context.handle(), sequence, from, ALL, distance, error.segment(), error.capacity());
+    checkShift(status, error);
+  }
+
+  /**
+   * Divides the positions of a range and turns the cached keys at once, as upstream's Self-Extend
+   * does. As {@link #shift}.
+   */
+  public static void divide(NativeContext context, int sequence, int from, int to, int divisor) {
+    ErrorBuffer error = context.error();
+    int status =
+        gatun_memory_divide(
+            context.handle(), sequence, from, to, divisor, error.segment(), error.capacity());
+    checkShift(status, error);
+  }
+
+  private static void checkShift(int status, ErrorBuffer error) {
+    NativeLog.drain();
+    if (status == Status.INVALID_ARGUMENT) {
+      throw new IllegalStateException(error.message());
+    }
+    Status.check("shifting", status, error, DecodeException::new);
+  }
+
+  /**
+   * Copies the cells of a sequence out.
+   *
+   * @param arena owns the copy
+   * @return the state as {@code llama_state_seq_get_data} writes it
+   */
+  public static MemorySegment save(NativeContext context, int sequence, Arena arena) {
+    ErrorBuffer error = context.error();
+    try (Arena call = Arena.ofConfined()) {
+      MemorySegment size = call.allocate(ValueLayout.JAVA_LONG);
+      int status =
+          gatun_state_seq_size(
+              context.handle(), sequence, 0, size, error.segment(), error.capacity());
+      Status.check("measuring the state", status, error, LlamaException::new);
+      long bytes = size.get(ValueLayout.JAVA_LONG, 0);
+      MemorySegment state = arena.allocate(bytes);
+      status =
+          gatun_state_seq_get(
+              context.handle(), state, bytes, sequence, 0, size, error.segment(), error.capacity());
+      Status.check("saving the state", status, error, LlamaException::new);
+      return state.asSlice(0, size.get(ValueLayout.JAVA_LONG, 0)).asReadOnly();
+    }
+  }
+
+  /**
+   * Puts cells back into an empty sequence.
+   *
+   * @param state from {@link #save} of a context of the same model and settings
+   * @throws KvCacheFullException if there is no room
+   */
+  public static void restore(NativeContext context, int sequence, MemorySegment state) {
+    ErrorBuffer error = context.error();
+    try (Arena call = Arena.ofConfined()) {
+      MemorySegment read = call.allocate(ValueLayout.JAVA_LONG);
+      int status =
+          gatun_state_seq_set(
+              context.handle(),
+              state,
+              state.byteSize(),
+              sequence,
+              0,
+              read,
+              error.segment(),
+              error.capacity());
+      NativeLog.drain();
+      Status.check("restoring the state", status, error, KvCacheFullException::new);
+    }
   }
 
   /** Removes all cells of a sequence. */

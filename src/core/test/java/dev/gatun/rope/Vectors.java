@@ -9,10 +9,10 @@ import java.util.List;
 import java.util.Map;
 
 /** Reference numbers that an independent program computed. */
-final class Vectors {
+public final class Vectors {
   private Vectors() {}
 
-  static Map<String, Object> read(String name) {
+  public static Map<String, Object> read(String name) {
     try (InputStream in = Vectors.class.getResourceAsStream(name)) {
       return Json.parseObject(new String(in.readAllBytes(), StandardCharsets.UTF_8));
     } catch (IOException e) {
@@ -21,19 +21,19 @@ final class Vectors {
   }
 
   @SuppressWarnings("unchecked")
-  static Map<String, Object> map(Map<String, Object> map, String key) {
+  public static Map<String, Object> map(Map<String, Object> map, String key) {
     return (Map<String, Object>) map.get(key);
   }
 
-  static double number(Map<String, Object> map, String key) {
+  public static double number(Map<String, Object> map, String key) {
     return ((Number) map.get(key)).doubleValue();
   }
 
-  static double[] array(Object list) {
+  public static double[] array(Object list) {
     return ((List<?>) list).stream().mapToDouble(n -> ((Number) n).doubleValue()).toArray();
   }
 
-  static double[][] matrix(Object list) {
+  public static double[][] matrix(Object list) {
     return ((List<?>) list).stream().map(Vectors::array).toArray(double[][]::new);
   }
 }

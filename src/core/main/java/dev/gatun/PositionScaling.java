@@ -1,0 +1,155 @@
+package dev.gatun;
+
+import dev.gatun.gguf.ModelMetadata;
+import dev.gatun.internal.HostMemory;
+import dev.gatun.internal.RopeHook;
+import dev.gatun.internal.RopeParameters;
+import dev.gatun.offload.GpuLayers;
+import dev.gatun.rope.Dynamic;
+import dev.gatun.rope.Linear;
+import dev.gatun.rope.NtkAware;
+import dev.gatun.rope.ReRope;
+import dev.gatun.rope.RopeBasis;
+import dev.gatun.rope.RopeScaling;
+import dev.gatun.rope.Rotation;
+import dev.gatun.rope.StaticScaling;
+import dev.gatun.rope.TwoBand;
+import java.util.Optional;
+
+/**
+ * The position scaling of one context: what was asked for, what runs now, and what a longer text
+ * needs.
+ */
+final class PositionScaling {
+  /**
+   * A scaling that takes the place of another.
+   *
+   * @param scaling the new one
+   * @param hook its native settings
+   * @param bucketEnd tokens that it is good for
+   */
+  record Step(RopeScaling scaling, RopeHook hook, int bucketEnd) {}
+
+  private final RopeBasis basis;
+  private final Optional<Dynamic> dynamic;
+  private final RopeParameters parameters;
+  private RopeScaling current;
+  private int bucketEnd = Integer.MAX_VALUE;
+
+  private PositionScaling(
+      RopeBasis basis,
+      Optional<Dynamic> dynamic,
+      RopeParameters parameters,
+      RopeScaling current,
+      int bucketEnd) {
+    this.basis = basis;
+    this.dynamic = dynamic;
+    this.parameters = parameters;
+    this.current = current;
+    this.bucketEnd = bucketEnd;
+  }
+
+  /**
+   * Resolves what the options ask for.
+   *
+   * @throws dev.gatun.error.UnsupportedOperationForModelException if the model cannot have it
+   */
+  static PositionScaling of(LlamaModel model, ContextOptions options, int contextTokens) {
+    RopeScaling asked = options.ropeScaling();
+    boolean yarnInFile = model.metadata().rope().scalingType().orElse("").equals("yarn");
+    if (asked instanceof RopeScaling.ModelDefault) {
+      // First and without the basis: it is the usual case, and a file may state none.
+      return new PositionScaling(
+          new RopeBasis(2, 2, 1),
+          Optional.empty(),
+          RopeParameters.ofModel(yarnInFile),
+          asked,
+          Integer.MAX_VALUE);
+    }
+    boolean cpuOnly = model.options().gpuLayers() instanceof GpuLayers.None || !HostMemory.hasGpu();
+    RopeBasis basis = basis(model);
+    if (asked instanceof Dynamic dynamic) {
+      Step first = step(dynamic, basis, 1);
+      return new PositionScaling(
+          basis,
+          Optional.of(dynamic),
+          RopeParameters.hooked(first.hook(), dynamic, cpuOnly),
+          first.scaling(),
+          first.bucketEnd());
+    }
+    RopeScaling scaling =
+        asked instanceof TwoBand bands
+            ? bands.resolved(basis.trainedTokens(), contextTokens)
+            : asked;
+    return new PositionScaling(
+        basis,
+        Optional.empty(),
+        RopeParameters.of(scaling, basis, cpuOnly, yarnInFile),
+        scaling,
+        Integer.MAX_VALUE);
+  }
+
+  /** Returns what the context is created with. */
+  RopeParameters parameters() {
+    return parameters;
+  }
+
+  /** Returns the scaling that runs now, with every number chosen. */
+  RopeScaling current() {
+    return current;
+  }
+
+  /** Returns what a text of this many tokens needs in place of what runs now. */
+  Optional<Step> growth(int tokens) {
+    return tokens <= bucketEnd ? Optional.empty() : Optional.of(step(dynamic.get(), basis, tokens));
+  }
+
+  /** Tells that a step was taken. */
+  void taken(Step step) {
+    current = step.scaling();
+    bucketEnd = step.bucketEnd();
+  }
+
+  /**
+   * The scaling of a length. Every step of one family has the same kind of hook, which a living
+   * context keeps: a table, or two bands of which the far one may be out of reach.
+   */
+  private static Step step(Dynamic dynamic, RopeBasis basis, int tokens) {
+    int trained = basis.trainedTokens();
+    boolean trainedLength = tokens <= trained;
+    if (dynamic.family() == Dynamic.Family.AUTO) {
+      // Its two bands do not depend on the length once it is longer than trained.
+      ReRope bands =
+          trainedLength
+              ? new ReRope(trained, false)
+              : RopeScaling.rerope().resolved(trained, tokens);
+      return new Step(
+          trainedLength ? RopeScaling.none() : bands,
+          RopeParameters.hook(bands, trained),
+          trainedLength ? trained : Integer.MAX_VALUE);
+    }
+    int end = Dynamic.bucketEnd(tokens, trained);
+    double factor = (double) end / trained;
+    StaticScaling scaling =
+        switch (dynamic.family()) {
+          case LINEAR -> new Linear(factor);
+          case NTK_AWARE -> new NtkAware(factor);
+          case YARN, AUTO -> RopeScaling.yarn(factor);
+        };
+    Rotation rotation = scaling.rotation(basis);
+    return new Step(
+        trainedLength ? RopeScaling.none() : scaling, RopeParameters.hook(rotation), end);
+  }
+
+  private static RopeBasis basis(LlamaModel model) {
+    ModelMetadata metadata = model.metadata();
+    int dimensions = (int) metadata.rope().dimensions().orElse(metadata.headSizeK().orElse(0));
+    RopeBasis basis =
+        new RopeBasis(dimensions, metadata.rope().base(), model.trainedContextTokens());
+    return metadata.rope().yarnBetaFast().isPresent() && metadata.rope().yarnBetaSlow().isPresent()
+        ? basis.withBetas(
+            metadata.rope().yarnBetaFast().getAsDouble(),
+            metadata.rope().yarnBetaSlow().getAsDouble())
+        : basis;
+  }
+}

@@ -1,0 +1,70 @@
+package dev.gatun;
+
+import dev.gatun.kv.KvCacheType;
+import dev.gatun.rope.RopeScaling;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * What a session held when it was saved: its tokens and their cells. In memory; it can be restored
+ * into any empty session of a context of the same model and settings, any number of times.
+ *
+ * <p>Immutable; any thread. The memory is freed when nothing refers to it any more.
+ */
+public final class SessionState {
+  private final Settings settings;
+  private final int[] tokens;
+  private final int decoded;
+  private final MemorySegment cells;
+
+  /**
+   * What must be equal for cells to mean the same.
+   *
+   * @param model fingerprint of the model file
+   * @param scaling position scaling, resolved
+   * @param keyType type of the keys
+   * @param valueType type of the values
+   * @param flashAttention decides how values are laid out
+   * @param unified whether all sequences share one pool
+   */
+  record Settings(
+      String model,
+      RopeScaling scaling,
+      KvCacheType keyType,
+      KvCacheType valueType,
+      FlashAttention flashAttention,
+      boolean unified) {}
+
+  SessionState(Settings settings, int[] tokens, int decoded, MemorySegment cells) {
+    this.settings = settings;
+    this.tokens = tokens;
+    this.decoded = decoded;
+    this.cells = cells;
+  }
+
+  /** Returns the number of tokens. */
+  public int size() {
+    return tokens.length;
+  }
+
+  /** Returns a copy of the tokens. */
+  public int[] tokens() {
+    return tokens.clone();
+  }
+
+  /** Returns the bytes of the cells. */
+  public long cellBytes() {
+    return cells.byteSize();
+  }
+
+  Settings settings() {
+    return settings;
+  }
+
+  int decoded() {
+    return decoded;
+  }
+
+  MemorySegment cells() {
+    return cells;
+  }
+}
