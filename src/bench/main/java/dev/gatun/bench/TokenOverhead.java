@@ -14,7 +14,6 @@ import dev.gatun.internal.NativeMemory;
 import dev.gatun.internal.NativeModel;
 import dev.gatun.internal.NativeSampler;
 import dev.gatun.internal.RopeParameters;
-import dev.gatun.rope.RopeScaling;
 import dev.gatun.sampling.Sampler;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -96,7 +95,7 @@ public class TokenOverhead {
                 1,
                 1,
                 -1,
-                RopeParameters.of(RopeScaling.modelDefault(), CONTEXT, Double.NaN, Double.NaN),
+                RopeParameters.ofModel(false),
                 false,
                 true,
                 false),
