@@ -43,6 +43,35 @@ public record Dynamic(Family family) implements RopeScaling {
     return (int) Math.min(Integer.MAX_VALUE, end);
   }
 
+  /**
+   * Returns the scaling for a text on any device: {@link #at(int, RopeFacts, boolean)} with GPUs.
+   */
+  public RopeScaling at(int lengthTokens, RopeFacts facts) {
+    return at(lengthTokens, facts, false);
+  }
+
+  /**
+   * Returns the scaling for a text: the same for every length of a {@linkplain #bucketEnd bucket}.
+   *
+   * @param lengthTokens length of the text in tokens
+   * @param facts what is known of the model
+   * @param cpuOnly whether the model runs on the CPU alone, which {@link Family#AUTO} asks
+   */
+  public RopeScaling at(int lengthTokens, RopeFacts facts, boolean cpuOnly) {
+    int trained = facts.trainedTokens();
+    if (trained == 0 || lengthTokens <= trained) {
+      return RopeScaling.modelDefault();
+    }
+    int end = bucketEnd(lengthTokens, trained);
+    double factor = (double) end / trained;
+    return switch (family) {
+      case LINEAR -> RopeScaling.linear(factor);
+      case NTK_AWARE -> RopeScaling.ntkAware(factor);
+      case YARN -> RopeScaling.yarn(factor);
+      case AUTO -> RopeAdvisor.choose(facts, end, false, cpuOnly).scaling();
+    };
+  }
+
   @Override
   public String describe() {
     return switch (family) {

@@ -38,6 +38,11 @@ public record FactorTable(List<Double> factors, double attentionFactor) implemen
   }
 
   @Override
+  public boolean replacesFileScaling() {
+    return true;
+  }
+
+  @Override
   public String describe() {
     return "a table of " + factors.size() + " frequency factors";
   }

@@ -48,6 +48,11 @@ public record Llama3(double factor, double lowFreqFactor, double highFreqFactor,
   }
 
   @Override
+  public boolean replacesFileScaling() {
+    return originalTokens > 0;
+  }
+
+  @Override
   public String describe() {
     return "Llama 3.1's scaling with factor " + Checks.shown(factor);
   }

@@ -60,6 +60,11 @@ public record LongRope(
   }
 
   @Override
+  public boolean replacesFileScaling() {
+    return originalTokens > 0;
+  }
+
+  @Override
   public String describe() {
     return "LongRoPE with factor " + Checks.shown(factor);
   }

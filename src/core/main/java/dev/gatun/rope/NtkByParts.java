@@ -68,6 +68,11 @@ public record NtkByParts(
   }
 
   @Override
+  public boolean replacesFileScaling() {
+    return originalTokens > 0;
+  }
+
+  @Override
   public String describe() {
     return "NTK-by-parts%s with factor %s"
         .formatted(ramp == Ramp.PAPER ? " (the paper's ramp)" : "", Checks.shown(factor));

@@ -6,7 +6,7 @@ package dev.gatun.rope;
  *
  * <p>It is computed from the model's plain frequencies {@code base^(-2i/d)}, not from what the file
  * makes of them: on a file that is already scaled it replaces that scaling, and it must say so by
- * stating the original length ({@link RopeChecks}).
+ * stating the original length ({@link #replacesFileScaling}).
  */
 public sealed interface StaticScaling extends RopeScaling
     permits Linear,
@@ -26,4 +26,12 @@ public sealed interface StaticScaling extends RopeScaling
    *     another length
    */
   Rotation rotation(RopeBasis basis);
+
+  /**
+   * Returns whether this is a whole scaling that takes the place of the file's own: it states the
+   * length from which it starts, or every frequency.
+   */
+  default boolean replacesFileScaling() {
+    return false;
+  }
 }

@@ -76,6 +76,11 @@ public record Yarn(
   }
 
   @Override
+  public boolean replacesFileScaling() {
+    return originalTokens > 0;
+  }
+
+  @Override
   public String describe() {
     return "YaRN with factor " + Checks.shown(factor);
   }
