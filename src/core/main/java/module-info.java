@@ -6,6 +6,7 @@ module dev.gatun.core {
   exports dev.gatun;
   exports dev.gatun.chat;
   exports dev.gatun.error;
+  exports dev.gatun.eval;
   exports dev.gatun.gguf;
   exports dev.gatun.kv;
   exports dev.gatun.offload;

@@ -36,6 +36,9 @@ public final class LlamaSession implements AutoCloseable {
   private static final PrefillProgress QUIET = (done, total) -> {};
   private static final int INITIAL_TOKENS = 256;
 
+  /** Most bytes of logits in one decode of {@link #evaluate}: the native side keeps the buffer. */
+  private static final int EVALUATE_BYTES = 64 << 20;
+
   private final LlamaContext owner;
   private final NativeContext context;
   private final int sequence;
@@ -118,6 +121,31 @@ public final class LlamaSession implements AutoCloseable {
     try {
       requireIdle();
       run(operation, () -> feed(ids, operation, progress));
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  /**
+   * Appends tokens and hands out the logits after each of them, in order: what measuring a text
+   * needs.
+   *
+   * <p>At most 64 MiB of logits are computed at once, whatever the batch size.
+   *
+   * @param ids token ids
+   * @param cancellation ends it, also inside a batch
+   * @param consumer called once for each token of {@code ids}
+   * @throws OperationCancelledException if it was cancelled; the session holds what it held before
+   * @throws CallbackException if the consumer threw; the session holds what it held before
+   * @throws KvCacheFullException if they do not fit
+   * @throws IndexOutOfBoundsException if an id is not in the vocabulary
+   */
+  public void evaluate(int[] ids, Cancellation cancellation, LogitsConsumer consumer) {
+    Operation operation = newOperation(cancellation, Optional.empty());
+    enter();
+    try {
+      requireIdle();
+      run(operation, () -> feedAndShow(ids, operation, consumer));
     } finally {
       context.guard().exit();
     }
@@ -446,17 +474,28 @@ public final class LlamaSession implements AutoCloseable {
 
   /** Appends tokens and computes the logits of the last one. */
   void feed(int[] ids, Operation operation, PrefillProgress progress) {
+    if (place(ids)) {
+      decodeTo(size + ids.length, operation, progress);
+      size += ids.length;
+    }
+  }
+
+  private void feedAndShow(int[] ids, Operation operation, LogitsConsumer consumer) {
+    if (place(ids)) {
+      showTo(size + ids.length, operation, consumer);
+      size += ids.length;
+    }
+  }
+
+  /** Puts tokens behind those of the session, to be decoded; tells whether there are any. */
+  private boolean place(int[] ids) {
     requireVocabulary(ids);
     requireRoom(ids.length);
-    if (ids.length == 0) {
-      return;
-    }
     if (size + ids.length > tokens.length) {
       tokens = Arrays.copyOf(tokens, Math.max(size + ids.length, tokens.length * 2));
     }
     System.arraycopy(ids, 0, tokens, size, ids.length);
-    decodeTo(size + ids.length, operation, progress);
-    size += ids.length;
+    return ids.length > 0;
   }
 
   /** Makes sure that the context holds the logits of the session's last token. */
@@ -539,6 +578,35 @@ public final class LlamaSession implements AutoCloseable {
       decoded += count;
       if (progress != QUIET) {
         report(progress, start, end);
+      }
+    }
+    logitsAt = owner.decodes();
+  }
+
+  /** As {@link #decodeTo}, with the logits of every token from {@link #size} on. */
+  private void showTo(int end, Operation operation, LogitsConsumer consumer) {
+    int start = decoded;
+    int vocabulary = owner.model().vocabularySize();
+    int most = Math.clamp(EVALUATE_BYTES / (4L * vocabulary), 1, context.batchTokens());
+    while (decoded < end) {
+      int count = Math.min(most, end - decoded);
+      for (int i = 0; i < count; i++) {
+        int position = decoded + i;
+        context.put(i, tokens[position], position, sequence, position >= size);
+      }
+      int status = operation.shouldStop() ? NativeContext.STOPPED : owner.decode(count);
+      if (status != Status.OK) {
+        throw failure(status, start, end);
+      }
+      int first = decoded;
+      decoded += count;
+      try {
+        for (int i = Math.max(0, size - first); i < count; i++) {
+          consumer.accept(first + i, context.logits(i, vocabulary));
+        }
+      } catch (RuntimeException | Error e) {
+        String lost = stepBackTo(start);
+        throw new CallbackException("the consumer of the logits threw" + lost, e);
       }
     }
     logitsAt = owner.decodes();

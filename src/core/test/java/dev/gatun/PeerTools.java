@@ -9,11 +9,11 @@ import java.util.List;
 import org.junit.jupiter.api.Assumptions;
 
 /** llama.cpp's own tools, built from the same tree as the library, to compare with. */
-final class PeerTools {
+public final class PeerTools {
   private PeerTools() {}
 
   /** Returns a tool; the test is skipped when the native build was made without peers. */
-  static Path tool(String name) {
+  public static Path tool(String name) {
     Path path = TestModels.root().resolve("native/target/peers").resolve(name);
     Assumptions.assumeTrue(
         Files.isExecutable(path), () -> path + " is missing: build with -Dgatun.peers=true");
@@ -21,7 +21,7 @@ final class PeerTools {
   }
 
   /** Runs a tool and returns the bytes of its standard output. */
-  static byte[] run(Path tool, List<String> arguments) {
+  public static byte[] run(Path tool, List<String> arguments) {
     List<String> command = new ArrayList<>();
     command.add(tool.toString());
     command.addAll(arguments);

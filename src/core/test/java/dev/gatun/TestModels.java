@@ -39,7 +39,7 @@ public final class TestModels {
 
   /** Prose that the tiny model never saw. */
   public static Path heldout() {
-    return root().resolve("src/core/test/resources/dev/gatun/heldout.txt");
+    return root().resolve("src/cli/main/resources/dev/gatun/cli/heldout.txt");
   }
 
   /**

@@ -1,0 +1,21 @@
+package dev.gatun;
+
+import java.lang.foreign.MemorySegment;
+
+/**
+ * Is handed the logits after each token of {@link LlamaSession#evaluate}, in order.
+ *
+ * <p>It runs inside the call, on its thread: it must not use the session or its context.
+ */
+@FunctionalInterface
+public interface LogitsConsumer {
+  /**
+   * Takes the logits after one token.
+   *
+   * @param position position of that token in the session; the logits are about the token at {@code
+   *     position + 1}
+   * @param logits float32, {@code [vocabularySize]}, in place, read-only; valid only during the
+   *     call
+   */
+  void accept(int position, MemorySegment logits);
+}
