@@ -1,15 +1,18 @@
 package dev.gatun;
 
-import dev.gatun.gguf.ModelMetadata;
 import dev.gatun.internal.HostMemory;
 import dev.gatun.internal.RopeHook;
 import dev.gatun.internal.RopeParameters;
 import dev.gatun.offload.GpuLayers;
+import dev.gatun.rope.Auto;
 import dev.gatun.rope.Dynamic;
 import dev.gatun.rope.Linear;
 import dev.gatun.rope.NtkAware;
 import dev.gatun.rope.ReRope;
+import dev.gatun.rope.RopeAdvisor;
 import dev.gatun.rope.RopeBasis;
+import dev.gatun.rope.RopeChecks;
+import dev.gatun.rope.RopeFacts;
 import dev.gatun.rope.RopeScaling;
 import dev.gatun.rope.Rotation;
 import dev.gatun.rope.StaticScaling;
@@ -30,14 +33,17 @@ final class PositionScaling {
    */
   record Step(RopeScaling scaling, RopeHook hook, int bucketEnd) {}
 
-  private final RopeBasis basis;
+  /** Scalings that are not derived from the model's rotation need none. */
+  private static final RopeBasis NO_BASIS = new RopeBasis(2, 2, 1);
+
+  private final Optional<RopeBasis> basis;
   private final Optional<Dynamic> dynamic;
   private final RopeParameters parameters;
   private RopeScaling current;
   private int bucketEnd = Integer.MAX_VALUE;
 
   private PositionScaling(
-      RopeBasis basis,
+      Optional<RopeBasis> basis,
       Optional<Dynamic> dynamic,
       RopeParameters parameters,
       RopeScaling current,
@@ -58,20 +64,47 @@ final class PositionScaling {
     RopeScaling asked = options.ropeScaling();
     boolean yarnInFile = model.metadata().rope().scalingType().orElse("").equals("yarn");
     if (asked instanceof RopeScaling.ModelDefault) {
-      // First and without the basis: it is the usual case, and a file may state none.
+      // First and without the facts: it is the usual case.
       return new PositionScaling(
-          new RopeBasis(2, 2, 1),
+          Optional.empty(),
           Optional.empty(),
           RopeParameters.ofModel(yarnInFile),
           asked,
           Integer.MAX_VALUE);
     }
     boolean cpuOnly = model.options().gpuLayers() instanceof GpuLayers.None || !HostMemory.hasGpu();
-    RopeBasis basis = basis(model);
+    RopeFacts facts = RopeFacts.of(model.file());
+    if (asked instanceof Auto auto) {
+      asked =
+          RopeAdvisor.choose(facts, auto.targetTokens().orElse(contextTokens), auto.fast(), cpuOnly)
+              .scaling();
+      if (asked instanceof RopeScaling.ModelDefault) {
+        return new PositionScaling(
+            Optional.empty(),
+            Optional.empty(),
+            RopeParameters.ofModel(yarnInFile),
+            asked,
+            Integer.MAX_VALUE);
+      }
+    }
+    RopeChecks.requireApplicable(asked, facts);
+    if (asked instanceof RopeScaling.None || asked instanceof RopeScaling.Frequency) {
+      return new PositionScaling(
+          Optional.empty(),
+          Optional.empty(),
+          RopeParameters.of(asked, NO_BASIS, cpuOnly, yarnInFile),
+          asked,
+          Integer.MAX_VALUE);
+    }
+    RopeBasis basis = facts.basis();
     if (asked instanceof Dynamic dynamic) {
+      if (dynamic.family() == Dynamic.Family.AUTO
+          && RopeChecks.twoBandHindrance(facts).isPresent()) {
+        dynamic = new Dynamic(Dynamic.Family.YARN);
+      }
       Step first = step(dynamic, basis, 1);
       return new PositionScaling(
-          basis,
+          Optional.of(basis),
           Optional.of(dynamic),
           RopeParameters.hooked(first.hook(), dynamic, cpuOnly),
           first.scaling(),
@@ -82,7 +115,7 @@ final class PositionScaling {
             ? bands.resolved(basis.trainedTokens(), contextTokens)
             : asked;
     return new PositionScaling(
-        basis,
+        Optional.of(basis),
         Optional.empty(),
         RopeParameters.of(scaling, basis, cpuOnly, yarnInFile),
         scaling,
@@ -101,7 +134,9 @@ final class PositionScaling {
 
   /** Returns what a text of this many tokens needs in place of what runs now. */
   Optional<Step> growth(int tokens) {
-    return tokens <= bucketEnd ? Optional.empty() : Optional.of(step(dynamic.get(), basis, tokens));
+    return tokens <= bucketEnd
+        ? Optional.empty()
+        : Optional.of(step(dynamic.orElseThrow(), basis.orElseThrow(), tokens));
   }
 
   /** Tells that a step was taken. */
@@ -139,17 +174,5 @@ final class PositionScaling {
     Rotation rotation = scaling.rotation(basis);
     return new Step(
         trainedLength ? RopeScaling.none() : scaling, RopeParameters.hook(rotation), end);
-  }
-
-  private static RopeBasis basis(LlamaModel model) {
-    ModelMetadata metadata = model.metadata();
-    int dimensions = (int) metadata.rope().dimensions().orElse(metadata.headSizeK().orElse(0));
-    RopeBasis basis =
-        new RopeBasis(dimensions, metadata.rope().base(), model.trainedContextTokens());
-    return metadata.rope().yarnBetaFast().isPresent() && metadata.rope().yarnBetaSlow().isPresent()
-        ? basis.withBetas(
-            metadata.rope().yarnBetaFast().getAsDouble(),
-            metadata.rope().yarnBetaSlow().getAsDouble())
-        : basis;
   }
 }

@@ -1,7 +1,7 @@
 package dev.gatun.eval;
 
 import dev.gatun.error.StateFormatException;
-import dev.gatun.internal.Json;
+import dev.gatun.json.Json;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;

@@ -1,6 +1,6 @@
 package dev.gatun.eval;
 
-import dev.gatun.internal.Json;
+import dev.gatun.json.Json;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
