@@ -114,8 +114,7 @@ class ShiftDriftTest {
     return at;
   }
 
-  private static double afterShifts(
-      RopeParameters rope, int keyType, int times, boolean upstream) {
+  private static double afterShifts(RopeParameters rope, int keyType, int times, boolean upstream) {
     NativeContext still = context(rope, keyType);
     NativeContext moved = context(rope, keyType);
     try {
