@@ -189,8 +189,46 @@ GATUN_INLINE void multiply(const float * a, int lda, const float * b, int ldb, f
     for (; r + R <= rows; r += R) {
         multiply_rows<R>(a + r * lda, lda, b, ldb, c + r * ldc, ldc, n, k, add);
     }
-    for (; r < rows; r++) {
+    if (R > 4 && r + 4 <= rows) {
+        multiply_rows<4>(a + r * lda, lda, b, ldb, c + r * ldc, ldc, n, k, add);
+        r += 4;
+    }
+    if (r + 2 <= rows) {
+        multiply_rows<2>(a + r * lda, lda, b, ldb, c + r * ldc, ldc, n, k, add);
+        r += 2;
+    }
+    if (r < rows) {
         multiply_rows<1>(a + r * lda, lda, b, ldb, c + r * ldc, ldc, n, k, add);
+    }
+}
+
+// Scores of a few query rows, as when one token is decoded: the rows stand side by side in the lanes, so that the keys
+// need not be transposed. queries: [d][LANES]; keys: [BLOCK][d]; scores: [rows][BLOCK].
+GATUN_INLINE void score_few(const float * queries, const float * keys, float * scores, int rows, int d) {
+    constexpr int KEYS = 4;
+    for (int b = 0; b < BLOCK; b += KEYS) {
+        lanes sum[KEYS] = {};
+        const float * key = keys + static_cast<int64_t>(b) * d;
+        for (int x = 0; x < d; x++) {
+            const lanes q = load(queries + static_cast<int64_t>(x) * LANES);
+            for (int i = 0; i < KEYS; i++) {
+                sum[i] += key[i * d + x] * q;
+            }
+        }
+        for (int i = 0; i < KEYS; i++) {
+            for (int r = 0; r < rows; r++) {
+                scores[r * BLOCK + b + i] = sum[i][r];
+            }
+        }
+    }
+}
+
+// [BLOCK][d] to [d][BLOCK].
+GATUN_INLINE void transpose(const float * from, float * to, int d) {
+    for (int i = 0; i < BLOCK; i++) {
+        for (int x = 0; x < d; x++) {
+            to[static_cast<int64_t>(x) * BLOCK + i] = from[static_cast<int64_t>(i) * d + x];
+        }
     }
 }
 
@@ -256,7 +294,7 @@ GATUN_INLINE void mix(float * row, int width, int n) {
 
 // Buffers of one thread.
 struct scratch {
-    std::vector<float> queries, keys, keys_t, near_t, values, scores, other, sums, state, mask, turn;
+    std::vector<float> queries, side_by_side, keys, near, keys_t, near_t, values, scores, other, sums, state, mask, turn;
 };
 
 scratch & thread_scratch() {
@@ -301,8 +339,11 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
 
     scratch & s = thread_scratch();
     const int max_rows = static_cast<int>(tile * heads_each);
+    const bool few = max_rows <= LANES;
+    s.side_by_side.assign(few ? static_cast<size_t>(variants) * d * LANES : 0, 0.0f);
     s.queries.resize(static_cast<size_t>(variants) * max_rows * d);
     s.keys.resize(static_cast<size_t>(BLOCK) * d);
+    s.near.resize(static_cast<size_t>(BLOCK) * d);
     s.keys_t.resize(static_cast<size_t>(BLOCK) * d);
     s.near_t.resize(static_cast<size_t>(BLOCK) * d);
     s.values.assign(static_cast<size_t>(BLOCK) * dvp, 0);
@@ -352,6 +393,12 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
                     if (layer.hadamard > 0 && !(turns && i == 0)) {
                         mix(out, d, layer.hadamard); // it meets keys as the cache has them
                     }
+                    if (few) {
+                        float * lane = s.side_by_side.data() + static_cast<int64_t>(i) * d * LANES + r;
+                        for (int x = 0; x < d; x++) {
+                            lane[x * LANES] = out[x];
+                        }
+                    }
                 }
             }
         }
@@ -400,33 +447,33 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
             // Which forms of the query meet keys of this block: from the nearest pair to the farthest.
             const int nearest = map.variant(q_min, k_max);
             const int farthest = map.variant(q_max, k_min);
-            if (!turns || farthest > 0) {
-                for (int i = 0; i < BLOCK; i++) {
-                    for (int x = 0; x < d; x++) {
-                        s.keys_t[static_cast<size_t>(x) * BLOCK + i] = s.keys[static_cast<size_t>(i) * d + x];
-                    }
-                }
-            }
             if (turns && nearest == 0) {
+                std::copy_n(s.keys.data(), static_cast<size_t>(BLOCK) * d, s.near.data());
                 for (int i = 0; i < n; i++) {
-                    float * row = s.keys.data() + static_cast<int64_t>(i) * d;
+                    float * row = s.near.data() + static_cast<int64_t>(i) * d;
                     if (layer.hadamard > 0) {
                         mix(row, d, layer.hadamard);
                     }
                     batch.turns.at(map.turn_index(cell_positions[c0 + i]), s.turn.data());
                     rotate(batch, s.turn.data(), row);
                 }
-                for (int i = 0; i < BLOCK; i++) {
-                    for (int x = 0; x < d; x++) {
-                        s.near_t[static_cast<size_t>(x) * BLOCK + i] = s.keys[static_cast<size_t>(i) * d + x];
-                    }
-                }
+            }
+            if (!few && (!turns || farthest > 0)) {
+                transpose(s.keys.data(), s.keys_t.data(), d);
+            }
+            if (!few && turns && nearest == 0) {
+                transpose(s.near.data(), s.near_t.data(), d);
             }
             for (int form = nearest; form <= farthest; form++) {
-                const float * a = s.queries.data() + static_cast<int64_t>(form) * max_rows * d;
-                const float * b = turns && form == 0 ? s.near_t.data() : s.keys_t.data();
+                const bool turned = turns && form == 0;
                 float * c = form == nearest ? s.scores.data() : s.other.data();
-                multiply<R>(a, d, b, BLOCK, c, BLOCK, rows, BLOCK, d, false);
+                if (few) {
+                    score_few(s.side_by_side.data() + static_cast<int64_t>(form) * d * LANES,
+                              turned ? s.near.data() : s.keys.data(), c, rows, d);
+                } else {
+                    multiply<R>(s.queries.data() + static_cast<int64_t>(form) * max_rows * d, d,
+                                turned ? s.near_t.data() : s.keys_t.data(), BLOCK, c, BLOCK, rows, BLOCK, d, false);
+                }
                 if (form != nearest) {
                     for (int r = 0; r < rows; r++) {
                         const int32_t position = query_positions[t0 + r / heads];
