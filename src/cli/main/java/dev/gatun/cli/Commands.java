@@ -15,6 +15,10 @@ final class Commands {
           "devices",
           "doctor",
           "bench",
+          "perplexity",
+          "passkey",
+          "needle",
+          "stretch",
           "help",
           "generate-completion",
           "train-start");
@@ -30,6 +34,10 @@ final class Commands {
       case "devices" -> new DevicesCommand();
       case "doctor" -> new DoctorCommand();
       case "bench" -> new BenchCommand();
+      case "perplexity" -> new PerplexityCommand();
+      case "passkey" -> new PasskeyCommand();
+      case "needle" -> new NeedleCommand();
+      case "stretch" -> new StretchCommand();
       case "help" -> new HelpCommand();
       case "generate-completion" -> new CompletionCommand();
       case "train-start" -> new TrainCommand();

@@ -21,6 +21,11 @@ final class ProgressBar implements AutoCloseable {
 
   /** Shows how far it is, 0 to 1. Does nothing where no person reads. */
   void update(double fraction) {
+    update(fraction, "");
+  }
+
+  /** Shows how far it is, 0 to 1, and a few words. Does nothing where no person reads. */
+  void update(double fraction, String words) {
     if (!io.errTerminal() || System.nanoTime() - next < 0) {
       return;
     }
@@ -36,7 +41,8 @@ final class ProgressBar implements AutoCloseable {
                 + " ".repeat(WIDTH - done)
                 + "] "
                 + Math.round(fraction * 100)
-                + "%");
+                + "%"
+                + (words.isEmpty() ? "" : ", " + words));
     io.err().flush();
   }
 

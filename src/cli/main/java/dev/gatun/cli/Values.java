@@ -67,6 +67,17 @@ final class Values {
     return String.format(Locale.ROOT, "%,d", number);
   }
 
+  /** A time as people read it: {@code 45 s}, {@code 3 min 20 s}, {@code 2 h 5 min}. */
+  static String duration(double seconds) {
+    long whole = Math.round(Math.max(0, seconds));
+    if (whole < 60) {
+      return whole + " s";
+    }
+    return whole < 3600
+        ? whole / 60 + " min " + whole % 60 + " s"
+        : whole / 3600 + " h " + whole % 3600 / 60 + " min";
+  }
+
   /** A number of bytes as people read it, in powers of 1,024. */
   static String bytes(long bytes) {
     if (bytes < 1024) {
