@@ -2,6 +2,7 @@ package dev.gatun.eval;
 
 import dev.gatun.LlamaModel;
 import dev.gatun.rope.RopeScaling;
+import dev.gatun.rope.RopeSpec;
 import java.util.function.BiFunction;
 
 /** A way to scale positions that follows from the length of the context. */
@@ -48,51 +49,16 @@ public interface ContextScaling {
   }
 
   /**
-   * Returns the scaling that a text names: {@code model}, {@code none}, {@code linear} or {@code
-   * yarn}; the last two stretch by length / trained length, or by a fixed factor as in {@code
-   * yarn:8}.
+   * Returns the scaling that a {@link RopeSpec} names; a factor that it leaves open is length /
+   * trained length.
    *
    * @throws IllegalArgumentException if it names none
    */
   static ContextScaling parse(String text) {
-    if (text.equals("model")) {
-      return modelDefault();
-    }
-    if (text.equals("none")) {
-      return of(text, (_, _) -> RopeScaling.none());
-    }
-    int colon = text.indexOf(':');
-    String name = colon < 0 ? text : text.substring(0, colon);
-    double fixed = colon < 0 ? 0 : factor(text, text.substring(colon + 1));
-    return switch (name) {
-      case "linear" ->
-          of(text, (model, tokens) -> RopeScaling.linear(factor(fixed, model, tokens)));
-      case "yarn" -> of(text, (model, tokens) -> RopeScaling.yarn(factor(fixed, model, tokens)));
-      default -> throw unknown(text);
-    };
-  }
-
-  private static double factor(double fixed, LlamaModel model, int tokens) {
-    int trained = Math.max(1, model.trainedContextTokens());
-    return fixed > 0 ? fixed : Math.max(1, (double) tokens / trained);
-  }
-
-  private static double factor(String text, String number) {
-    try {
-      double factor = Double.parseDouble(number);
-      if (factor >= 1 && Double.isFinite(factor)) {
-        return factor;
-      }
-    } catch (NumberFormatException e) {
-      throw unknown(text);
-    }
-    throw new IllegalArgumentException(
-        "the factor of '" + text + "' must be a number of at least 1");
-  }
-
-  private static IllegalArgumentException unknown(String text) {
-    return new IllegalArgumentException(
-        "no RoPE method is called '%s'; use model, none, linear or yarn, the last two with a factor if you like, as in yarn:8"
-            .formatted(text));
+    RopeSpec spec = RopeSpec.parse(text);
+    return of(
+        text,
+        (model, tokens) ->
+            spec.at(Math.max(1, (double) tokens / Math.max(1, model.trainedContextTokens()))));
   }
 }

@@ -125,7 +125,8 @@ public final class RopeSpec {
       return new FactorTable(HuggingFaceRope.table(preset, "factors"), number.doubleValue());
     } catch (Json.JsonException e) {
       throw new IllegalArgumentException(
-          "a table is JSON with \"factors\" and perhaps \"attention_factor\", but " + e.getMessage(),
+          "a table is JSON with \"factors\" and perhaps \"attention_factor\", but "
+              + e.getMessage(),
           e);
     }
   }
