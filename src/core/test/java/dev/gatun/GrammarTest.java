@@ -6,8 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.gatun.error.GrammarException;
-import dev.gatun.json.Json;
 import dev.gatun.internal.NativeSampler;
+import dev.gatun.json.Json;
 import dev.gatun.sampling.Grammar;
 import dev.gatun.sampling.Sampler;
 import java.util.List;

@@ -3,10 +3,10 @@ package dev.gatun.internal;
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_free;
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_json_schema_to_grammar;
 
-import dev.gatun.json.Json;
 import dev.gatun.bindings.Segments;
 import dev.gatun.bindings.generated.CTypes;
 import dev.gatun.error.GrammarException;
+import dev.gatun.json.Json;
 import dev.gatun.sampling.Grammar;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

@@ -5,7 +5,6 @@ import static dev.gatun.bindings.generated.gatun_shim_h.gatun_chat_template_chec
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_free;
 import static dev.gatun.bindings.generated.llama_h.llama_model_chat_template;
 
-import dev.gatun.json.Json;
 import dev.gatun.bindings.Segments;
 import dev.gatun.bindings.generated.CTypes;
 import dev.gatun.chat.ChatMessage;
@@ -13,6 +12,7 @@ import dev.gatun.chat.ChatPrompt;
 import dev.gatun.chat.ChatRequest;
 import dev.gatun.chat.ChatTemplate;
 import dev.gatun.error.ChatTemplateException;
+import dev.gatun.json.Json;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

@@ -6,8 +6,7 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * The little JSON that the core needs: writing strings and reading values. RFC
- * 8259, strictly.
+ * The little JSON that the core needs: writing strings and reading values. RFC 8259, strictly.
  *
  * <p>A value is read as {@code Map<String, Object>} (in the text's order), {@code List<Object>},
  * {@link String}, {@link Double} or {@link Long}, {@link Boolean}, or {@link #NULL}.

@@ -9,9 +9,9 @@ import java.util.Set;
 import java.util.TreeSet;
 
 /**
- * Reads position scalings as Hugging Face transformers and vLLM write them: the {@code rope_scaling}
- * or {@code rope_parameters} of a configuration, or the whole {@code config.json} around them, in
- * new spelling ({@code rope_type}, "longrope") and old ({@code type}, "su").
+ * Reads position scalings as Hugging Face transformers and vLLM write them: the {@code
+ * rope_scaling} or {@code rope_parameters} of a configuration, or the whole {@code config.json}
+ * around them, in new spelling ({@code rope_type}, "longrope") and old ({@code type}, "su").
  *
  * <p>Source: transformers, {@code modeling_rope_utils.py}; vLLM, {@code rotary_embedding}.
  */
@@ -55,15 +55,16 @@ public final class HuggingFaceRope {
    * configuration that scales nothing becomes {@link RopeScaling#none()}.
    *
    * @param json a scaling, or a configuration with one
-   * @throws IllegalArgumentException if the text is not JSON, or names a type or a parameter that is
-   *     not known, or leaves out one that is needed
+   * @throws IllegalArgumentException if the text is not JSON, or names a type or a parameter that
+   *     is not known, or leaves out one that is needed
    */
   public static RopeScaling parse(String json) {
     Map<String, Object> config;
     try {
       config = Json.parseObject(json);
     } catch (Json.JsonException e) {
-      throw new IllegalArgumentException("the RoPE configuration is not JSON: " + e.getMessage(), e);
+      throw new IllegalArgumentException(
+          "the RoPE configuration is not JSON: " + e.getMessage(), e);
     }
     if (map(config, "text_config").isPresent()) {
       config = map(config, "text_config").get();
@@ -152,8 +153,7 @@ public final class HuggingFaceRope {
         .withOriginalTokens(originalTokens())
         .withExtrapolationFactor(number("extrapolation_factor").orElse(1.0))
         .withTemperature(temperature)
-        .withBetas(
-            number("beta_fast").orElse(Double.NaN), number("beta_slow").orElse(Double.NaN))
+        .withBetas(number("beta_fast").orElse(Double.NaN), number("beta_slow").orElse(Double.NaN))
         .withTruncate(truth("truncate", true));
   }
 
@@ -163,9 +163,7 @@ public final class HuggingFaceRope {
     Optional<Double> ofShort = number("short_mscale");
     Optional<Double> ofLong = number("long_mscale");
     double attention =
-        number("attention_factor")
-            .or(() -> factor > 1 ? ofLong : ofShort)
-            .orElse(Double.NaN);
+        number("attention_factor").or(() -> factor > 1 ? ofLong : ofShort).orElse(Double.NaN);
     return new LongRope(
         table("short_factor"), table("long_factor"), factor, originalTokens(), attention);
   }

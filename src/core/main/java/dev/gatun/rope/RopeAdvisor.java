@@ -6,8 +6,8 @@ import java.util.List;
 
 /**
  * Chooses a position scaling for a model and a length. The rules follow what was measured: up to
- * twice the trained length YaRN loses next to nothing; beyond it ReRoPE with a window of a quarter of
- * the trained length and log-n queries keeps both perplexity and recall, for a slower attention.
+ * twice the trained length YaRN loses next to nothing; beyond it ReRoPE with a window of a quarter
+ * of the trained length and log-n queries keeps both perplexity and recall, for a slower attention.
  */
 public final class RopeAdvisor {
   /** Up to this ratio YaRN is chosen even where a two-band method is possible. */
@@ -43,8 +43,7 @@ public final class RopeAdvisor {
     if (ratio <= 1) {
       return asItIs(ratio, "it fits into the trained length");
     }
-    for (Trait trait :
-        List.of(Trait.NO_ROPE, Trait.SEVERAL_AXES, Trait.FULL_LAYERS_UNROTATED)) {
+    for (Trait trait : List.of(Trait.NO_ROPE, Trait.SEVERAL_AXES, Trait.FULL_LAYERS_UNROTATED)) {
       if (facts.has(trait)) {
         return asItIs(ratio, trait.words() + ", so scaling cannot help");
       }
@@ -53,7 +52,8 @@ public final class RopeAdvisor {
       return asItIs(ratio, "the file does not say how positions are rotated");
     }
     List<String> reasons = new ArrayList<>();
-    boolean twoBand = twoBandReady && cpuOnly && !fast && RopeChecks.twoBandHindrance(facts).isEmpty();
+    boolean twoBand =
+        twoBandReady && cpuOnly && !fast && RopeChecks.twoBandHindrance(facts).isEmpty();
     if (twoBand && (ratio > YARN_RATIO || facts.isScaled())) {
       reasons.add("far keys stay in the trained range, at the price of a slower attention");
       return new RopeChoice(RopeScaling.rerope().resolved(trained, contextTokens), ratio, reasons);

@@ -111,7 +111,8 @@ final class RopeArchitectures {
       Set.of("cohere2", "exaone4", "muse-glimmer");
 
   private static final Set<String> SOME_LAYERS_UNROTATED =
-      Set.of("afmoe", "cohere2moe", "exaone-moe", "granite_swa", "llama4", "smallthinker", "smollm3");
+      Set.of(
+          "afmoe", "cohere2moe", "exaone-moe", "granite_swa", "llama4", "smallthinker", "smollm3");
 
   private RopeArchitectures() {}
 

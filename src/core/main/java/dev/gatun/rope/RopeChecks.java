@@ -61,13 +61,14 @@ public final class RopeChecks {
 
   private static void requireStretchable(RopeScaling scaling, RopeFacts facts) {
     requireRotated(
-        scaling,
-        facts,
-        List.of(Trait.NO_ROPE, Trait.SEVERAL_AXES, Trait.FULL_LAYERS_UNROTATED));
+        scaling, facts, List.of(Trait.NO_ROPE, Trait.SEVERAL_AXES, Trait.FULL_LAYERS_UNROTATED));
   }
 
   private static void requireRotated(RopeScaling scaling, RopeFacts facts, List<Trait> traits) {
-    traits.stream().filter(facts::has).findFirst().ifPresent(t -> refuse(scaling, facts, t.words()));
+    traits.stream()
+        .filter(facts::has)
+        .findFirst()
+        .ifPresent(t -> refuse(scaling, facts, t.words()));
   }
 
   private static void refuse(RopeScaling scaling, RopeFacts facts, String words) {

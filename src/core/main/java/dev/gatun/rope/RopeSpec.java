@@ -96,6 +96,11 @@ public final class RopeSpec {
     return name;
   }
 
+  /** Returns whether the factor was left out and follows from the length of the context. */
+  public boolean followsLength() {
+    return followsLength;
+  }
+
   /**
    * Returns the scaling for a context.
    *
@@ -125,7 +130,8 @@ public final class RopeSpec {
       return new FactorTable(HuggingFaceRope.table(preset, "factors"), number.doubleValue());
     } catch (Json.JsonException e) {
       throw new IllegalArgumentException(
-          "a table is JSON with \"factors\" and perhaps \"attention_factor\", but " + e.getMessage(),
+          "a table is JSON with \"factors\" and perhaps \"attention_factor\", but "
+              + e.getMessage(),
           e);
     }
   }

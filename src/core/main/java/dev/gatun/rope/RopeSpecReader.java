@@ -98,8 +98,7 @@ final class RopeSpecReader {
     double slow = number("slow");
     boolean truncate = onOff("truncate");
     Temperature temperature = temperature();
-    return stretched(
-        factor -> new Yarn(factor, original, 1, temperature, fast, slow, truncate));
+    return stretched(factor -> new Yarn(factor, original, 1, temperature, fast, slow, truncate));
   }
 
   private Temperature temperature() {

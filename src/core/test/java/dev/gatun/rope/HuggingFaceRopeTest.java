@@ -43,15 +43,14 @@ class HuggingFaceRopeTest {
   @Test
   void yarn_withEverything() {
     assertEquals(
-        RopeScaling.yarn(32)
-            .withOriginalTokens(4096)
-            .withBetas(32, 1)
-            .withTruncate(false),
+        RopeScaling.yarn(32).withOriginalTokens(4096).withBetas(32, 1).withTruncate(false),
         parse(
             "{'rope_type':'yarn','factor':32.0,'beta_fast':32.0,'beta_slow':1.0,'truncate':false,'original_max_position_embeddings':4096,'rope_theta':150000,'attention_factor':null}"));
     assertEquals(
         new Temperature.Fixed(1.5),
-        ((Yarn) parse("{'type':'yarn','factor':4,'attention_factor':1.5,'mscale':1,'mscale_all_dim':1}"))
+        ((Yarn)
+                parse(
+                    "{'type':'yarn','factor':4,'attention_factor':1.5,'mscale':1,'mscale_all_dim':1}"))
             .temperature());
     assertEquals(
         new Temperature.DeepSeek(0.707, 1),
@@ -119,8 +118,7 @@ class HuggingFaceRopeTest {
         "{'rope_type':'longrope','short_factor':[1],'long_factor':[1]} | factor"
       })
   void refusals_sayWhatIsWrong(String json, String part) {
-    String message =
-        assertThrows(IllegalArgumentException.class, () -> parse(json)).getMessage();
+    String message = assertThrows(IllegalArgumentException.class, () -> parse(json)).getMessage();
     assertTrue(message.contains(part), message);
   }
 }

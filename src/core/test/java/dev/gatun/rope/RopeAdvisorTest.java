@@ -17,8 +17,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 class RopeAdvisorTest {
-  private static final RopeFacts PLAIN =
-      RopeFacts.plain(new RopeBasis(128, 10_000, 4096));
+  private static final RopeFacts PLAIN = RopeFacts.plain(new RopeBasis(128, 10_000, 4096));
 
   private static RopeChoice choice(RopeFacts facts, int tokens, boolean fast, boolean cpuOnly) {
     RopeChoice choice = RopeAdvisor.choose(facts, tokens, fast, cpuOnly, true);
@@ -69,8 +68,7 @@ class RopeAdvisorTest {
 
   @Test
   void whatScalingCannotReach_staysAsItIs() {
-    for (Trait trait :
-        List.of(Trait.NO_ROPE, Trait.SEVERAL_AXES, Trait.FULL_LAYERS_UNROTATED)) {
+    for (Trait trait : List.of(Trait.NO_ROPE, Trait.SEVERAL_AXES, Trait.FULL_LAYERS_UNROTATED)) {
       assertEquals(
           RopeScaling.modelDefault(),
           choice(PLAIN.withTraits(trait), 32_768, false, true).scaling());
@@ -113,8 +111,7 @@ class RopeAdvisorTest {
               RopeScaling.dynamic())) {
         ContextCreateException e =
             assertThrows(
-                ContextCreateException.class,
-                () -> RopeChecks.requireApplicable(scaling, facts));
+                ContextCreateException.class, () -> RopeChecks.requireApplicable(scaling, facts));
         assertTrue(e.getMessage().contains("twice"), e.getMessage());
       }
       for (RopeScaling scaling :
@@ -136,8 +133,7 @@ class RopeAdvisorTest {
   @Test
   void checks_refuseTablesAndWindowsThatDoNotFit() {
     for (RopeScaling scaling :
-        List.of(
-            FactorTable.of(1, 2, 3), new ReRope(4096, true), new DualChunk(5000, 64, true))) {
+        List.of(FactorTable.of(1, 2, 3), new ReRope(4096, true), new DualChunk(5000, 64, true))) {
       assertThrows(
           ContextCreateException.class, () -> RopeChecks.requireApplicable(scaling, PLAIN));
     }
@@ -147,9 +143,11 @@ class RopeAdvisorTest {
   void checks_refuseScalingWithoutRopeAndOnSeveralAxes() {
     for (RopeScaling scaling :
         List.of(
-            RopeScaling.linear(2), RopeScaling.yarn(2), RopeScaling.rerope(), RopeScaling.dynamic())) {
-      for (Trait trait :
-          List.of(Trait.NO_ROPE, Trait.SEVERAL_AXES, Trait.FULL_LAYERS_UNROTATED)) {
+            RopeScaling.linear(2),
+            RopeScaling.yarn(2),
+            RopeScaling.rerope(),
+            RopeScaling.dynamic())) {
+      for (Trait trait : List.of(Trait.NO_ROPE, Trait.SEVERAL_AXES, Trait.FULL_LAYERS_UNROTATED)) {
         assertThrows(
             UnsupportedOperationForModelException.class,
             () -> RopeChecks.requireApplicable(scaling, PLAIN.withTraits(trait)));

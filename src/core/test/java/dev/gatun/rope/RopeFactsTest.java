@@ -98,8 +98,7 @@ class RopeFactsTest {
 
   @Test
   void nonsensicalBetas_areThePapers() {
-    RopeFacts facts =
-        changed(Map.of("llama.rope.scaling.yarn_beta_fast", GgufValue.float32(0.5f)));
+    RopeFacts facts = changed(Map.of("llama.rope.scaling.yarn_beta_fast", GgufValue.float32(0.5f)));
     assertEquals(32, facts.betaFast());
     assertEquals(1, facts.betaSlow());
   }
@@ -121,11 +120,9 @@ class RopeFactsTest {
             Map.of(
                 "general.architecture", text("cohere2"),
                 "cohere2.attention.sliding_window", GgufValue.uint32(64)));
+    assertEquals(Set.of(Trait.SLIDING_WINDOW, Trait.FULL_LAYERS_UNROTATED), cohere.traits());
     assertEquals(
-        Set.of(Trait.SLIDING_WINDOW, Trait.FULL_LAYERS_UNROTATED), cohere.traits());
-    assertEquals(
-        Set.of(),
-        changed(Map.of("llama.attention.sliding_window", GgufValue.uint32(64))).traits());
+        Set.of(), changed(Map.of("llama.attention.sliding_window", GgufValue.uint32(64))).traits());
   }
 
   @Test
@@ -156,20 +153,19 @@ class RopeFactsTest {
     assertEquals(
         new TreeSet<>(RopeArchitectures.SEVERAL_AXES),
         cases(types, "case LLM_ARCH_QWEN2VL:", "case LLM_ARCH_GLM4:", names));
-    Set<String> recurrent =
-        cases(arch, "bool llm_arch_is_recurrent(", "return true", names);
+    Set<String> recurrent = cases(arch, "bool llm_arch_is_recurrent(", "return true", names);
     recurrent.addAll(cases(arch, "bool llm_arch_is_hybrid(", "return true", names));
     assertEquals(new TreeSet<>(RopeArchitectures.RECURRENT), recurrent);
     Set<String> sliding = new TreeSet<>(RopeArchitectures.SLIDING);
     sliding.addAll(RopeArchitectures.ALWAYS_SLIDING);
     // One source file has both.
     sliding.remove("lfm2moe");
-    assertEquals(
-        sliding, slidingModels(source.resolve("models"), new TreeSet<>(names.values())));
+    assertEquals(sliding, slidingModels(source.resolve("models"), new TreeSet<>(names.values())));
   }
 
   private static Set<String> slidingModels(Path folder, Set<String> names) throws IOException {
-    Pattern slides = Pattern.compile("swa_type\\s*=\\s*LLAMA_SWA_TYPE_(STANDARD|SYMMETRIC|CHUNKED)");
+    Pattern slides =
+        Pattern.compile("swa_type\\s*=\\s*LLAMA_SWA_TYPE_(STANDARD|SYMMETRIC|CHUNKED)");
     Set<String> models = new TreeSet<>();
     try (Stream<Path> files = Files.list(folder)) {
       for (Path file : files.toList()) {
@@ -186,8 +182,7 @@ class RopeFactsTest {
     return models;
   }
 
-  private static Set<String> cases(
-      String text, String from, String to, Map<String, String> names) {
+  private static Set<String> cases(String text, String from, String to, Map<String, String> names) {
     int start = text.indexOf(from);
     Matcher found =
         Pattern.compile("case (LLM_ARCH_\\w+)")

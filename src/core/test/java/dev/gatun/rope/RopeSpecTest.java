@@ -109,9 +109,22 @@ class RopeSpecTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "", "magic", "YARN", "yarn:", "yarn:x", "yarn:8,window=4", "yarn:8,original", "auto:4",
-        "none:1", "dynamic:magic", "rerope:1.5", "rerope:4,logn=maybe", "dual-chunk:1/2/3",
-        "linear:2,original=4", "yarn,original=1,original=2", "self-extend:4,"
+        "",
+        "magic",
+        "YARN",
+        "yarn:",
+        "yarn:x",
+        "yarn:8,window=4",
+        "yarn:8,original",
+        "auto:4",
+        "none:1",
+        "dynamic:magic",
+        "rerope:1.5",
+        "rerope:4,logn=maybe",
+        "dual-chunk:1/2/3",
+        "linear:2,original=4",
+        "yarn,original=1,original=2",
+        "self-extend:4,"
       })
   void whatIsNoSpec_listsWhatThereIs(String text) {
     String message =

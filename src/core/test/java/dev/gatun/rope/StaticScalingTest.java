@@ -76,8 +76,7 @@ class StaticScalingTest {
     double[] plain = Rotation.unscaled(basis).inverseFrequencies();
     for (double s : new double[] {1.5, 2, 8, 64}) {
       for (StaticScaling scaling : all(s, basis)) {
-        double least =
-            scaling instanceof DynamicNtk dynamic ? dynamic.effectiveFactor(basis) : s;
+        double least = scaling instanceof DynamicNtk dynamic ? dynamic.effectiveFactor(basis) : s;
         double[] scaled = scaling.rotation(basis).inverseFrequencies();
         for (int i = 0; i < scaled.length; i++) {
           assertTrue(scaled[i] <= plain[i] * (1 + 1e-12), scaling + " pair " + i);
@@ -164,8 +163,7 @@ class StaticScalingTest {
         attention(yarn, new Temperature.DeepSeek(1, 0.707)),
         1e-15);
     // llama.cpp honours its multiplier, and nothing more, without the mix.
-    assertEquals(
-        2, attention(yarn.withExtrapolationFactor(0), new Temperature.Standard(2)));
+    assertEquals(2, attention(yarn.withExtrapolationFactor(0), new Temperature.Standard(2)));
   }
 
   private static double attention(Yarn yarn, Temperature temperature) {
@@ -188,16 +186,14 @@ class StaticScalingTest {
     assertEquals(llama.withOriginalTokens(256).rotation(basis), llama.rotation(basis));
     assertNotEquals(llama.withOriginalTokens(512).rotation(basis), llama.rotation(basis));
     // One beta from the caller and one from the model must still make a ramp.
-    assertThrows(
-        IllegalArgumentException.class, () -> parts.withBetas(0.5, NAN).rotation(basis));
+    assertThrows(IllegalArgumentException.class, () -> parts.withBetas(0.5, NAN).rotation(basis));
   }
 
   @Test
   void longRope_choosesItsTableByTheFactor() {
     RopeBasis basis = new RopeBasis(4, 10_000, 4096);
     LongRope rope = new LongRope(List.of(1.0, 1.5), List.of(2.0, 16.0), 32, 0, NAN);
-    assertArrayEquals(
-        new double[] {2, 16}, rope.rotation(basis).freqFactors(), 1e-12);
+    assertArrayEquals(new double[] {2, 16}, rope.rotation(basis).freqFactors(), 1e-12);
     assertEquals(
         Math.sqrt(1 + Math.log(32) / Math.log(4096)), rope.rotation(basis).attentionFactor());
     Rotation shorter = rope.withFactor(1).rotation(basis);
@@ -214,8 +210,7 @@ class StaticScalingTest {
       Rotation rotation = scaling.rotation(basis);
       Rotation again = FactorTable.of(rotation).rotation(basis);
       for (int i = 0; i < basis.pairs(); i++) {
-        assertEquals(
-            1, again.inverseFrequencies()[i] / rotation.inverseFrequencies()[i], 1e-14);
+        assertEquals(1, again.inverseFrequencies()[i] / rotation.inverseFrequencies()[i], 1e-14);
       }
       assertEquals(rotation.attentionFactor(), again.attentionFactor());
     }
@@ -225,12 +220,10 @@ class StaticScalingTest {
   void tablesOfAnotherLength_areRefused() {
     RopeBasis basis = new RopeBasis(64, 195, 256);
     String message =
-        assertThrows(
-                IllegalArgumentException.class, () -> FactorTable.of(1, 2, 3).rotation(basis))
+        assertThrows(IllegalArgumentException.class, () -> FactorTable.of(1, 2, 3).rotation(basis))
             .getMessage();
     assertTrue(message.contains("32") && message.contains("3 factors"), message);
-    assertThrows(
-        IllegalArgumentException.class, () -> new Rotation(basis, new double[31], 1));
+    assertThrows(IllegalArgumentException.class, () -> new Rotation(basis, new double[31], 1));
   }
 
   @Test

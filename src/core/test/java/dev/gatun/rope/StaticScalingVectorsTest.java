@@ -27,8 +27,7 @@ class StaticScalingVectorsTest {
   }
 
   private static Map<String, Object> method(int factor, String name) {
-    return Vectors.map(
-        Vectors.map(Vectors.map(FILE, "scales"), Integer.toString(factor)), name);
+    return Vectors.map(Vectors.map(Vectors.map(FILE, "scales"), Integer.toString(factor)), name);
   }
 
   @ParameterizedTest
@@ -89,15 +88,13 @@ class StaticScalingVectorsTest {
   void yarn_withRoundedBordersAndWithExactOnes(int s) {
     Yarn yarn = RopeScaling.yarn(s);
     frequencies(method(s, "yarn"), yarn.rotation(BASIS));
-    frequencies(
-        method(s, "yarn_truncate_false"), yarn.withTruncate(false).rotation(BASIS));
+    frequencies(method(s, "yarn_truncate_false"), yarn.withTruncate(false).rotation(BASIS));
     assertArrayEquals(
         Vectors.array(method(s, "yarn_as_rope_freqs").get("freq_factors")),
         yarn.rotation(BASIS).freqFactors(),
         1e-6 * s);
     // Without temperature it is NTK-by-parts.
-    frequencies(
-        method(s, "ntk_by_parts"), yarn.withTemperature(Temperature.off()).rotation(BASIS));
+    frequencies(method(s, "ntk_by_parts"), yarn.withTemperature(Temperature.off()).rotation(BASIS));
   }
 
   @ParameterizedTest

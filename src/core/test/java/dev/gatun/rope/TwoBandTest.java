@@ -48,9 +48,7 @@ class TwoBandTest {
   void defaults_followTheTrainedLength() {
     assertEquals(new ReRope(64, true), RopeScaling.rerope().resolved(256, 4096));
     assertEquals(new DualChunk(192, 64, true), RopeScaling.dualChunk().resolved(256, 4096));
-    assertEquals(
-        new DualChunk(96, 32, false),
-        new DualChunk(96, 0, false).resolved(256, 4096));
+    assertEquals(new DualChunk(96, 32, false), new DualChunk(96, 0, false).resolved(256, 4096));
     SelfExtend self = RopeScaling.selfExtend().resolved(256, 4096);
     assertEquals(64, self.window());
     // The smallest group that fits: one less does not.
@@ -90,8 +88,7 @@ class TwoBandTest {
     assertEquals(RopeScaling.modelDefault(), yarn.at(256, facts));
     assertEquals(RopeScaling.yarn(2), yarn.at(257, facts));
     assertEquals(RopeScaling.yarn(2), yarn.at(512, facts));
-    assertEquals(
-        RopeScaling.ntkAware(8), new Dynamic(Dynamic.Family.NTK_AWARE).at(1500, facts));
+    assertEquals(RopeScaling.ntkAware(8), new Dynamic(Dynamic.Family.NTK_AWARE).at(1500, facts));
     assertEquals(RopeScaling.linear(4), new Dynamic(Dynamic.Family.LINEAR).at(1000, facts));
     assertEquals(
         RopeAdvisor.choose(facts, 2048, false, true).scaling(),
