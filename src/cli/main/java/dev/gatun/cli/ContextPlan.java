@@ -2,7 +2,13 @@ package dev.gatun.cli;
 
 import dev.gatun.ContextOptions;
 import dev.gatun.LlamaModel;
-import dev.gatun.rope.Linear;
+import dev.gatun.LlamaRuntime;
+import dev.gatun.offload.Device;
+import dev.gatun.offload.GpuLayers;
+import dev.gatun.rope.Auto;
+import dev.gatun.rope.RopeAdvisor;
+import dev.gatun.rope.RopeChoice;
+import dev.gatun.rope.RopeFacts;
 import dev.gatun.rope.RopeScaling;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -27,16 +33,41 @@ record ContextPlan(ContextOptions options, Optional<String> note) {
   private static final int COMFORT_TOKENS = 4096;
 
   /**
+   * Plans a context for a model; arguments as in the other method.
+   *
+   * @throws CliException if the text does not fit into the size that was asked for
+   */
+  static ContextPlan of(
+      int promptTokens, OptionalInt answerTokens, LlamaModel model, ContextFlags flags) {
+    return of(
+        promptTokens,
+        answerTokens,
+        limit(model),
+        flags,
+        (auto, tokens) ->
+            RopeAdvisor.choose(
+                RopeFacts.of(model.file()),
+                auto.targetTokens().orElse(tokens),
+                auto.fast(),
+                runsOnCpuAlone(model)));
+  }
+
+  /**
    * Plans a context.
    *
    * @param promptTokens tokens of the text
    * @param answerTokens most tokens of the answer, when that is known
    * @param trainedTokens tokens that the model was trained for; 0 when its length is not limited
    * @param flags what the user asked for
+   * @param advisor chooses the scaling for a length in tokens; asked only when there is a choice
    * @throws CliException if the text does not fit into the size that was asked for
    */
   static ContextPlan of(
-      int promptTokens, OptionalInt answerTokens, int trainedTokens, ContextFlags flags) {
+      int promptTokens,
+      OptionalInt answerTokens,
+      int trainedTokens,
+      ContextFlags flags,
+      Advisor advisor) {
     long needed = (long) promptTokens + answerTokens.orElse(answerReserve(trainedTokens));
     OptionalInt asked = flags.contextTokens();
     if (asked.isPresent() && promptTokens >= asked.getAsInt()) {
@@ -75,7 +106,13 @@ record ContextPlan(ContextOptions options, Optional<String> note) {
       return new ContextPlan(options.withRopeScaling(fixed.get()), Optional.empty());
     }
     RopeScaling scaling = flags.rope.stretched(factor);
-    String name = scaling instanceof Linear ? "linear scaling" : "YaRN";
+    String reasons = "";
+    if (scaling instanceof Auto auto) {
+      RopeChoice choice =
+          advisor.choose(auto, (int) Math.min(1 << 30, (long) factor * trainedTokens));
+      scaling = choice.scaling();
+      reasons = " (" + String.join("; ", choice.reasons()) + ")";
+    }
     return new ContextPlan(
         options.withRopeScaling(scaling),
         Optional.of(
@@ -84,11 +121,22 @@ record ContextPlan(ContextOptions options, Optional<String> note) {
                 + " tokens and "
                 + Values.grouped(wanted)
                 + " are needed: using "
-                + name
-                + " with factor "
-                + factor
+                + scaling.describe()
                 + " and a context of "
-                + Values.grouped(size)));
+                + Values.grouped(size)
+                + reasons));
+  }
+
+  /** Chooses a scaling for a length in tokens. */
+  @FunctionalInterface
+  interface Advisor {
+    RopeChoice choose(Auto auto, int tokens);
+  }
+
+  private static boolean runsOnCpuAlone(LlamaModel model) {
+    return model.options().gpuLayers() instanceof GpuLayers.None
+        || LlamaRuntime.load().devices().stream()
+            .allMatch(device -> device.kind() == Device.Kind.CPU);
   }
 
   /**

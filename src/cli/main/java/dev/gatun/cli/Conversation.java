@@ -98,12 +98,11 @@ final class Conversation implements AutoCloseable {
         && (flags.contextTokens().isPresent()
             || tokens.length + Math.max(most, 1) <= session.context().sequenceTokens())) {
       if (tokens.length >= session.context().sequenceTokens()) {
-        ContextPlan.of(tokens.length, answers.maxTokens(), ContextPlan.limit(model), flags);
+        ContextPlan.of(tokens.length, answers.maxTokens(), model, flags);
       }
       return session;
     }
-    ContextPlan plan =
-        ContextPlan.of(tokens.length, answers.maxTokens(), ContextPlan.limit(model), flags);
+    ContextPlan plan = ContextPlan.of(tokens.length, answers.maxTokens(), model, flags);
     closeContext();
     plan.note().ifPresent(notes);
     context = model.newContext(plan.options());

@@ -61,9 +61,13 @@ final class InfoCommand extends Command {
     }
     StringBuilder text = new StringBuilder();
     facts.forEach(
-        (key, value) ->
-            text.append(String.format(Locale.ROOT, "%-18s %s%n", words(key), shown(key, value))));
+        (key, value) -> {
+          if (!key.equals("longerTexts")) {
+            text.append(String.format(Locale.ROOT, "%-18s %s%n", words(key), shown(key, value)));
+          }
+        });
     io.print(text.toString());
+    io.print(LongerTexts.table(gguf));
     if (metadata) {
       io.print(metadata(gguf));
     }
@@ -109,6 +113,7 @@ final class InfoCommand extends Command {
     facts.put("ropeOriginal", rope.originalContextTokens());
     facts.put("yarnBetaFast", rope.yarnBetaFast());
     facts.put("yarnBetaSlow", rope.yarnBetaSlow());
+    facts.put("longerTexts", LongerTexts.facts(gguf));
     facts.put("tokenizer", model.tokenizerModel());
     facts.put("tokenizerPre", model.tokenizerPre());
     facts.put("vocabulary", model.vocabularySize());

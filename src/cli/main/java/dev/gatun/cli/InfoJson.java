@@ -4,6 +4,7 @@ import dev.gatun.gguf.GgufArray;
 import dev.gatun.gguf.GgufFile;
 import dev.gatun.gguf.GgufTensor;
 import dev.gatun.gguf.GgufValue;
+import java.util.List;
 import java.util.Map;
 import tools.jackson.core.JsonGenerator;
 
@@ -44,6 +45,11 @@ final class InfoJson {
       case Long number -> json.writeNumber(number);
       case Double number -> json.writeNumber(number);
       case Boolean truth -> json.writeBoolean(truth);
+      case List<?> list -> {
+        json.writeStartArray();
+        list.forEach(entry -> fact(json, entry));
+        json.writeEndArray();
+      }
       case Map<?, ?> map -> {
         json.writeStartObject();
         map.forEach(

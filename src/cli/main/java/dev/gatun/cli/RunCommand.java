@@ -106,8 +106,7 @@ final class RunCommand extends Command {
     try (LlamaModel loaded = model.load(io, quiet, cancellation)) {
       Prompt read = read(io, loaded, text);
       int[] tokens = read.tokens();
-      ContextPlan plan =
-          ContextPlan.of(tokens.length, answer.maxTokens(), ContextPlan.limit(loaded), context);
+      ContextPlan plan = ContextPlan.of(tokens.length, answer.maxTokens(), loaded, context);
       if (plan.note().isPresent() && !quiet) {
         io.note(plan.note().get());
       }

@@ -4,6 +4,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.gatun.rope.RopeAdvisor;
+import dev.gatun.rope.RopeBasis;
+import dev.gatun.rope.RopeFacts;
 import dev.gatun.rope.RopeScaling;
 import dev.gatun.rope.Yarn;
 import java.util.OptionalInt;
@@ -19,7 +22,18 @@ class ContextPlanTest {
   }
 
   private static ContextPlan plan(int prompt, int trained, String... args) {
-    return ContextPlan.of(prompt, OptionalInt.empty(), trained, flags(args));
+    return plan(prompt, OptionalInt.empty(), trained, args);
+  }
+
+  private static ContextPlan plan(int prompt, OptionalInt answer, int trained, String... args) {
+    return ContextPlan.of(
+        prompt,
+        answer,
+        trained,
+        flags(args),
+        (auto, tokens) ->
+            RopeAdvisor.choose(
+                RopeFacts.plain(new RopeBasis(64, 195, trained)), tokens, auto.fast(), true));
   }
 
   @Test
@@ -40,7 +54,7 @@ class ContextPlanTest {
 
   @Test
   void longAnswer_countsAsText() {
-    ContextPlan plan = ContextPlan.of(10, OptionalInt.of(1000), 256, flags());
+    ContextPlan plan = plan(10, OptionalInt.of(1000), 256);
     assertEquals(4, ((Yarn) plan.options().ropeScaling()).factor());
   }
 
@@ -81,6 +95,50 @@ class ContextPlanTest {
         plan(1000, 256, "--rope-scaling", "yarn", "--rope-freq-scale", "0.125")
             .options()
             .ropeScaling());
+  }
+
+  @Test
+  void ropeSpec_decides_andALeftOutFactorFollowsTheLength() {
+    assertEquals(
+        RopeScaling.linear(5), plan(1000, 256, "--rope", "linear").options().ropeScaling());
+    assertTrue(plan(1000, 256, "--rope", "linear").note().get().contains("linear scaling"));
+    ContextPlan fixed = plan(1000, 256, "--rope", "ntk:8");
+    assertEquals(RopeScaling.ntkAware(8), fixed.options().ropeScaling());
+    assertTrue(fixed.note().isEmpty());
+    assertEquals(RopeScaling.rerope(), plan(1000, 256, "--rope", "rerope").options().ropeScaling());
+    assertEquals(RopeScaling.none(), plan(1000, 256, "--rope", "none").options().ropeScaling());
+    assertEquals(RopeScaling.yarn(8), plan(100, 256, "--rope", "yarn:8").options().ropeScaling());
+    for (String open : new String[] {"auto", "auto-fast", "yarn"}) {
+      assertEquals(
+          RopeScaling.modelDefault(), plan(100, 256, "--rope", open).options().ropeScaling(), open);
+      assertEquals(
+          RopeScaling.yarn(5), plan(1000, 256, "--rope", open).options().ropeScaling(), open);
+    }
+  }
+
+  @Test
+  void automaticChoice_saysWhy() {
+    String note = plan(1000, 256).note().get();
+    assertTrue(note.endsWith("(YaRN loses the least of the methods that cost no time)"), note);
+  }
+
+  @Test
+  void ropeSpec_andLlamaCppsFlags_doNotGoTogether() {
+    for (String flag : new String[] {"--rope-scale", "--yarn-orig-ctx"}) {
+      for (String[] args :
+          new String[][] {{"--rope", "auto", flag, "8"}, {flag, "8", "--rope", "auto"}}) {
+        CliException e = assertThrows(CliException.class, () -> flags(args));
+        assertEquals(ExitCode.USAGE, e.exitCode());
+        assertTrue(e.getMessage().contains(flag), e.getMessage());
+      }
+    }
+  }
+
+  @Test
+  void ropeSpec_thatIsNone_listsWhatThereIs() {
+    CliException e = assertThrows(CliException.class, () -> flags("--rope", "magic"));
+    assertEquals(ExitCode.USAGE, e.exitCode());
+    assertTrue(e.getMessage().contains("auto-fast"), e.getMessage());
   }
 
   @Test

@@ -96,6 +96,11 @@ public final class RopeSpec {
     return name;
   }
 
+  /** Returns whether the factor was left out and follows from the length of the context. */
+  public boolean followsLength() {
+    return followsLength;
+  }
+
   /**
    * Returns the scaling for a context.
    *
