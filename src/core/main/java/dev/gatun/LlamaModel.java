@@ -226,6 +226,20 @@ public final class LlamaModel implements AutoCloseable {
     return info.encoder();
   }
 
+  /**
+   * Tells whether every layer is on the CPU: none is wanted elsewhere, or there is nothing else.
+   * Scalings that llama.cpp's parameters cannot express need that.
+   */
+  public boolean isOnCpu() {
+    if (options.gpuLayers() instanceof GpuLayers.None) {
+      return true;
+    }
+    List<Device> devices =
+        options.devices().isEmpty() ? LlamaRuntime.load().devices() : options.devices();
+    return devices.stream()
+        .allMatch(d -> d.kind() == Device.Kind.CPU || d.kind() == Device.Kind.ACCELERATOR);
+  }
+
   /** Tells whether {@link #close()} was called. */
   public boolean isClosed() {
     return closed.get();

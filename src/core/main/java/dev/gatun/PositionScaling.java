@@ -1,9 +1,7 @@
 package dev.gatun;
 
-import dev.gatun.internal.HostMemory;
 import dev.gatun.internal.RopeHook;
 import dev.gatun.internal.RopeParameters;
-import dev.gatun.offload.GpuLayers;
 import dev.gatun.rope.Auto;
 import dev.gatun.rope.Dynamic;
 import dev.gatun.rope.Linear;
@@ -72,11 +70,15 @@ final class PositionScaling {
           asked,
           Integer.MAX_VALUE);
     }
-    boolean cpuOnly = model.options().gpuLayers() instanceof GpuLayers.None || !HostMemory.hasGpu();
+    boolean cpuOnly = model.isOnCpu();
     RopeFacts facts = RopeFacts.of(model.file());
     if (asked instanceof Auto auto) {
       asked =
-          RopeAdvisor.choose(facts, auto.targetTokens().orElse(contextTokens), auto.fast(), cpuOnly)
+          RopeAdvisor.choose(
+                  facts,
+                  auto.targetTokens().orElse(contextTokens),
+                  auto.fast() || options.flashAttention() == FlashAttention.OFF,
+                  cpuOnly)
               .scaling();
       if (asked instanceof RopeScaling.ModelDefault) {
         return new PositionScaling(

@@ -1,10 +1,8 @@
 package dev.gatun.cli;
 
 import dev.gatun.ContextOptions;
+import dev.gatun.FlashAttention;
 import dev.gatun.LlamaModel;
-import dev.gatun.LlamaRuntime;
-import dev.gatun.offload.Device;
-import dev.gatun.offload.GpuLayers;
 import dev.gatun.rope.Auto;
 import dev.gatun.rope.RopeAdvisor;
 import dev.gatun.rope.RopeChoice;
@@ -48,8 +46,8 @@ record ContextPlan(ContextOptions options, Optional<String> note) {
             RopeAdvisor.choose(
                 RopeFacts.of(model.file()),
                 auto.targetTokens().orElse(tokens),
-                auto.fast(),
-                runsOnCpuAlone(model)));
+                auto.fast() || flags.options().flashAttention() == FlashAttention.OFF,
+                model.isOnCpu()));
   }
 
   /**
@@ -131,12 +129,6 @@ record ContextPlan(ContextOptions options, Optional<String> note) {
   @FunctionalInterface
   interface Advisor {
     RopeChoice choose(Auto auto, int tokens);
-  }
-
-  private static boolean runsOnCpuAlone(LlamaModel model) {
-    return model.options().gpuLayers() instanceof GpuLayers.None
-        || LlamaRuntime.load().devices().stream()
-            .allMatch(device -> device.kind() == Device.Kind.CPU);
   }
 
   /**

@@ -13,9 +13,6 @@ public final class RopeAdvisor {
   /** Up to this ratio YaRN is chosen even where a two-band method is possible. */
   static final double YARN_RATIO = 2;
 
-  /** Whether contexts can run two-band methods. */
-  static final boolean TWO_BAND_READY = true;
-
   private RopeAdvisor() {}
 
   /**
@@ -29,11 +26,6 @@ public final class RopeAdvisor {
    */
   public static RopeChoice choose(
       RopeFacts facts, int contextTokens, boolean fast, boolean cpuOnly) {
-    return choose(facts, contextTokens, fast, cpuOnly, TWO_BAND_READY);
-  }
-
-  static RopeChoice choose(
-      RopeFacts facts, int contextTokens, boolean fast, boolean cpuOnly, boolean twoBandReady) {
     Checks.context(contextTokens);
     int trained = facts.trainedTokens();
     double ratio = trained == 0 ? 0 : (double) contextTokens / trained;
@@ -52,8 +44,7 @@ public final class RopeAdvisor {
       return asItIs(ratio, "the file does not say how positions are rotated");
     }
     List<String> reasons = new ArrayList<>();
-    boolean twoBand =
-        twoBandReady && cpuOnly && !fast && RopeChecks.twoBandHindrance(facts).isEmpty();
+    boolean twoBand = cpuOnly && !fast && RopeChecks.twoBandHindrance(facts).isEmpty();
     if (twoBand && (ratio > YARN_RATIO || facts.isScaled())) {
       reasons.add("far keys stay in the trained range, at the price of a slower attention");
       return new RopeChoice(RopeScaling.rerope().resolved(trained, contextTokens), ratio, reasons);
@@ -62,7 +53,7 @@ public final class RopeAdvisor {
     if (scaling instanceof RopeScaling.ModelDefault) {
       return new RopeChoice(scaling, ratio, reasons);
     }
-    if (ratio > YARN_RATIO && !twoBand && twoBandReady) {
+    if (ratio > YARN_RATIO && !twoBand) {
       RopeChecks.twoBandHindrance(facts)
           .ifPresentOrElse(
               words -> reasons.add(words + ", which rules ReRoPE out"),

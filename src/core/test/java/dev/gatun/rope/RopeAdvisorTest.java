@@ -20,7 +20,7 @@ class RopeAdvisorTest {
   private static final RopeFacts PLAIN = RopeFacts.plain(new RopeBasis(128, 10_000, 4096));
 
   private static RopeChoice choice(RopeFacts facts, int tokens, boolean fast, boolean cpuOnly) {
-    RopeChoice choice = RopeAdvisor.choose(facts, tokens, fast, cpuOnly, true);
+    RopeChoice choice = RopeAdvisor.choose(facts, tokens, fast, cpuOnly);
     RopeChecks.requireApplicable(choice.scaling(), facts);
     assertTrue(!choice.reasons().isEmpty());
     return choice;
