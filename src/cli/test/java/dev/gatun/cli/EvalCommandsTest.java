@@ -253,10 +253,10 @@ class EvalCommandsTest {
         List.of(folder.resolve("s.png"), folder.resolve("s-found.png")),
         new ArrayList<>(charts.keySet()));
     Chart.Lines lines = (Chart.Lines) charts.get(folder.resolve("s.png"));
-    List<Chart.Point> points = lines.series().get("none");
-    assertEquals(List.of(128.0, 256.0), points.stream().map(Chart.Point::x).toList());
+    List<double[]> points = lines.series().get("none");
+    assertEquals(List.of(128.0, 256.0), points.stream().map(point -> point[0]).toList());
     String numbers = Files.readString(folder.resolve("s.json"));
-    assertEquals(field(numbers, "perplexity"), points.getFirst().y());
+    assertEquals(field(numbers, "perplexity"), points.getFirst()[1]);
   }
 
   private static EvalPoint point(Optional<PerplexityResult> perplexity) {
