@@ -269,6 +269,15 @@ public final class LlamaContext implements AutoCloseable {
     return true;
   }
 
+  /** Makes the scaling that of an empty text. Called inside the guard, without a cell in use. */
+  void restartScaling() {
+    Optional<PositionScaling.Step> step = scaling.restart();
+    if (step.isPresent()) {
+      context.setRope(step.get().hook());
+      scaling.taken(step.get());
+    }
+  }
+
   /** Tells what a change of the scaling has cost. */
   void scalingChanged(ScalingChange change) {
     scalingChanges.add(change);

@@ -545,6 +545,12 @@ public final class LlamaSession implements AutoCloseable {
   }
 
   private void decodeTo(int end, Operation operation, PrefillProgress progress) {
+    follow(end, operation);
+    decodeRange(end, operation, progress);
+  }
+
+  /** Lets a scaling that follows the length take its next step, and reads again what that drops. */
+  private void follow(int end, Operation operation) {
     int had = decoded;
     if (owner.growScaling(end)) {
       long began = System.nanoTime();
@@ -553,7 +559,6 @@ public final class LlamaSession implements AutoCloseable {
           new ScalingChange(
               end, owner.ropeScaling(), had, Duration.ofNanos(System.nanoTime() - began)));
     }
-    decodeRange(end, operation, progress);
   }
 
   /** Decodes what was dropped. When that fails the tokens stay, and the next call reads on. */
@@ -585,6 +590,7 @@ public final class LlamaSession implements AutoCloseable {
 
   /** As {@link #decodeTo}, with the logits of every token from {@link #size} on. */
   private void showTo(int end, Operation operation, LogitsConsumer consumer) {
+    follow(end, operation);
     int start = decoded;
     int vocabulary = owner.model().vocabularySize();
     int most = Math.clamp(EVALUATE_BYTES / (4L * vocabulary), 1, context.batchTokens());
@@ -665,10 +671,9 @@ public final class LlamaSession implements AutoCloseable {
   }
 
   private void forget() {
-    NativeMemory.removeAll(context, sequence);
+    dropCells();
     size = 0;
-    decoded = 0;
-    logitsAt = -1;
+    owner.restartScaling();
   }
 
   /** Refuses a cut that sliding-window layers no longer have the cells for. */

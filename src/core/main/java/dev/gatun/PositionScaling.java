@@ -141,6 +141,13 @@ final class PositionScaling {
         : Optional.of(step(dynamic.orElseThrow(), basis.orElseThrow(), tokens));
   }
 
+  /** Returns what an empty text needs in place of what runs now. */
+  Optional<Step> restart() {
+    return dynamic.isEmpty() || bucketEnd == basis.orElseThrow().trainedTokens()
+        ? Optional.empty()
+        : Optional.of(step(dynamic.get(), basis.orElseThrow(), 1));
+  }
+
   /** Tells that a step was taken. */
   void taken(Step step) {
     current = step.scaling();

@@ -119,6 +119,8 @@ final class NeedleCommand extends EvalCommand {
         Chart chart =
             new Chart.Heatmap(
                 "Facts found, " + method,
+                "tokens",
+                "depth",
                 lengths.stream().map(Values::grouped).toList(),
                 depths().stream().map(depth -> EvalReport.decimal(depth, 2)).toList(),
                 cells);

@@ -9,8 +9,8 @@ import dev.gatun.eval.Stretch;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
+import java.util.SequencedMap;
 import java.util.function.ToDoubleFunction;
 
 /** Compares position scalings: perplexity and pass key for each of them at each length. */
@@ -125,13 +125,14 @@ final class StretchCommand extends EvalCommand {
     io.note("numbers: " + plot.writePoints(points));
   }
 
-  private static Map<String, List<Chart.Point>> series(
+  private static SequencedMap<String, List<double[]>> series(
       List<EvalPoint> points, ToDoubleFunction<EvalPoint> y) {
-    Map<String, List<Chart.Point>> series = new LinkedHashMap<>();
+    SequencedMap<String, List<double[]>> series = new LinkedHashMap<>();
     for (EvalPoint point : points) {
+      double value = y.applyAsDouble(point);
       series
           .computeIfAbsent(point.method(), _ -> new ArrayList<>())
-          .add(new Chart.Point(point.contextTokens(), y.applyAsDouble(point)));
+          .add(new double[] {point.contextTokens(), Double.isFinite(value) ? value : Double.NaN});
     }
     return series;
   }

@@ -45,7 +45,10 @@ class PerplexityTest {
   }
 
   private static EvalConfiguration configuration(LlamaModel model, String scaling) {
-    return new EvalConfiguration(model, ContextOptions.defaults(), ContextScaling.parse(scaling));
+    return new EvalConfiguration(
+        model,
+        ContextOptions.defaults().withThreads(1).withBatchThreads(1),
+        ContextScaling.parse(scaling));
   }
 
   private static PerplexityResult measure(String scaling, PerplexityOptions options) {
@@ -60,7 +63,7 @@ class PerplexityTest {
     Path tool = PeerTools.tool("llama-perplexity");
     List<String> arguments =
         new ArrayList<>(
-            List.of("-m", file.toString(), "-f", TestModels.heldout().toString(), "-c"));
+            List.of("-m", file.toString(), "-f", TestModels.heldout().toString(), "-t", "1", "-c"));
     arguments.add(Integer.toString(length));
     arguments.addAll(List.of(more));
     String out = new String(PeerTools.run(tool, arguments), StandardCharsets.UTF_8).strip();

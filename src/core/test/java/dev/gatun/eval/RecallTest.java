@@ -33,7 +33,10 @@ class RecallTest {
   }
 
   private static EvalConfiguration configuration(String scaling) {
-    return new EvalConfiguration(model, ContextOptions.defaults(), ContextScaling.parse(scaling));
+    return new EvalConfiguration(
+        model,
+        ContextOptions.defaults().withThreads(1).withBatchThreads(1),
+        ContextScaling.parse(scaling));
   }
 
   private static RecallResult measure(String scaling, int length, RecallOptions options) {
@@ -156,7 +159,7 @@ class RecallTest {
     List<Stretch> tasks =
         Stretch.tasks(
             model,
-            ContextOptions.defaults(),
+            ContextOptions.defaults().withThreads(1).withBatchThreads(1),
             List.of(ContextScaling.parse("none"), ContextScaling.parse("yarn")),
             List.of(256, 1024),
             prose,
