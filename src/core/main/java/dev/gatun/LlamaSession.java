@@ -130,7 +130,8 @@ public final class LlamaSession implements AutoCloseable {
    * Appends tokens and hands out the logits after each of them, in order: what measuring a text
    * needs.
    *
-   * <p>At most 64 MiB of logits are computed at once, whatever the batch size.
+   * <p>At most 64 MiB of logits are computed at once, whatever the batch size. A scaling that
+   * follows the length is that of the last token for all of them.
    *
    * @param ids token ids
    * @param cancellation ends it, also inside a batch
@@ -545,6 +546,12 @@ public final class LlamaSession implements AutoCloseable {
   }
 
   private void decodeTo(int end, Operation operation, PrefillProgress progress) {
+    followLength(end, operation);
+    decodeRange(end, operation, progress);
+  }
+
+  /** Makes the scaling fit the length; what was read under another one is read again. */
+  private void followLength(int end, Operation operation) {
     int had = decoded;
     if (owner.growScaling(end)) {
       long began = System.nanoTime();
@@ -553,7 +560,6 @@ public final class LlamaSession implements AutoCloseable {
           new ScalingChange(
               end, owner.ropeScaling(), had, Duration.ofNanos(System.nanoTime() - began)));
     }
-    decodeRange(end, operation, progress);
   }
 
   /** Decodes what was dropped. When that fails the tokens stay, and the next call reads on. */
@@ -585,6 +591,7 @@ public final class LlamaSession implements AutoCloseable {
 
   /** As {@link #decodeTo}, with the logits of every token from {@link #size} on. */
   private void showTo(int end, Operation operation, LogitsConsumer consumer) {
+    followLength(end, operation);
     int start = decoded;
     int vocabulary = owner.model().vocabularySize();
     int most = Math.clamp(EVALUATE_BYTES / (4L * vocabulary), 1, context.batchTokens());
