@@ -69,6 +69,17 @@ bool is_custom(const ggml_tensor * node, const ggml_tensor * custom) {
     return node->op == GGML_OP_CUSTOM && std::memcmp(node->op_params, custom->op_params, sizeof(void *)) == 0;
 }
 
+// Upstream's kernel wants half precision and gets float32 keys and values rounded; ours reads what the cache holds.
+void read_as_cached(ggml_tensor * attention) {
+    for (int i : {1, 2}) {
+        ggml_tensor * rounded = attention->src[i];
+        if (rounded->op == GGML_OP_CPY && rounded->type == GGML_TYPE_F16 && rounded->src[0]->type == GGML_TYPE_F32) {
+            attention->src[i] = rounded->src[0];
+            rounded->op = GGML_OP_NONE; // it is asked about and run before the attention node: nothing is copied
+        }
+    }
+}
+
 } // namespace
 
 // One custom node for each thing that is put in place of another; only their parameters are used.
@@ -485,6 +496,7 @@ void gatun_rope::change_attention(ggml_tensor * node) {
         return;
     }
     state.seen = true;
+    read_as_cached(node);
     become(node, custom->attention[static_cast<size_t>(il)]);
 }
 
