@@ -314,7 +314,8 @@ public final class LlamaSession implements AutoCloseable {
    * @param state from a session of the same model under the same position scaling, types and layout
    *     of the cells
    * @throws StateFormatException if model or settings differ; nothing is changed
-   * @throws KvCacheFullException if it does not fit; this session is then empty
+   * @throws KvCacheFullException if it is longer than this session can be; nothing is changed. Or
+   *     if other sessions have taken the cells; this session is then empty
    */
   public void restore(SessionState state) {
     enter();
@@ -324,6 +325,11 @@ public final class LlamaSession implements AutoCloseable {
         throw new StateFormatException(
             "the state was saved under %s and this session runs under %s; restore it into a context of the same model and options"
                 .formatted(state.settings(), settings()));
+      }
+      if (state.size() > context.sequenceTokens()) {
+        throw new KvCacheFullException(
+            "the state holds %,d tokens and this session at most %,d; raise contextTokens"
+                .formatted(state.size(), context.sequenceTokens()));
       }
       forget();
       if (state.decoded() > 0) {
@@ -342,10 +348,12 @@ public final class LlamaSession implements AutoCloseable {
     return new SessionState.Settings(
         owner.model().file().fingerprint(),
         owner.ropeScaling(),
+        owner.hasFarKeys(),
         options.keyType(),
         options.valueType(),
         options.flashAttention(),
-        options.unifiedKv() || options.maxSequences() == 1);
+        options.unifiedKv() || options.maxSequences() == 1,
+        options.fullSlidingWindow() || owner.model().slidingWindowTokens() == 0);
   }
 
   /** Forgets everything. */

@@ -1,6 +1,7 @@
 package dev.gatun;
 
 import dev.gatun.gguf.GgmlType;
+import dev.gatun.gguf.GgufArray;
 import dev.gatun.gguf.GgufFile;
 import dev.gatun.gguf.GgufTensor;
 import dev.gatun.gguf.GgufValue;
@@ -62,6 +63,25 @@ final class ReferenceFiles {
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+    return target;
+  }
+
+  /** Makes a qwen2 model one whose positions have three axes. */
+  static Path severalAxes(Path qwen2, Path folder) {
+    GgufFile file = GgufFile.open(qwen2);
+    GgufWriter writer = GgufWriter.copyOf(file);
+    file.metadata()
+        .forEach(
+            (key, value) -> {
+              if (key.startsWith("qwen2.")) {
+                writer.remove(key).put("qwen2vl." + key.substring(6), value);
+              }
+            });
+    writer
+        .put("general.architecture", GgufValue.text("qwen2vl"))
+        .put("qwen2vl.rope.dimension_sections", GgufArray.ints(16, 8, 8, 0));
+    Path target = folder.resolve("axes.gguf");
+    writer.write(target);
     return target;
   }
 
