@@ -69,6 +69,17 @@ bool is_custom(const ggml_tensor * node, const ggml_tensor * custom) {
     return node->op == GGML_OP_CUSTOM && std::memcmp(node->op_params, custom->op_params, sizeof(void *)) == 0;
 }
 
+// Upstream's kernel wants half precision and gets float32 keys and values rounded; ours reads what the cache holds.
+void read_as_cached(ggml_tensor * attention) {
+    for (int i : {1, 2}) {
+        ggml_tensor * rounded = attention->src[i];
+        if (rounded->op == GGML_OP_CPY && rounded->type == GGML_TYPE_F16 && rounded->src[0]->type == GGML_TYPE_F32) {
+            attention->src[i] = rounded->src[0];
+            rounded->op = GGML_OP_NONE; // it is asked about and run before the attention node: nothing is copied
+        }
+    }
+}
+
 } // namespace
 
 // One custom node for each thing that is put in place of another; only their parameters are used.
@@ -485,6 +496,7 @@ void gatun_rope::change_attention(ggml_tensor * node) {
         return;
     }
     state.seen = true;
+    read_as_cached(node);
     become(node, custom->attention[static_cast<size_t>(il)]);
 }
 
@@ -521,6 +533,20 @@ void gatun_rope_free(struct gatun_rope * rope) {
 
 namespace {
 
+// The caches whose cells a shift moves.
+std::vector<const llama_kv_cache *> shifted_caches(llama_memory_i * memory) {
+    if (auto * both = dynamic_cast<llama_memory_hybrid_iswa *>(memory)) {
+        memory = both->get_mem_attn();
+    } else if (auto * hybrid = dynamic_cast<llama_memory_hybrid *>(memory)) {
+        memory = hybrid->get_mem_attn();
+    }
+    if (const auto * iswa = dynamic_cast<llama_kv_cache_iswa *>(memory)) {
+        return {iswa->get_base(), iswa->get_swa()};
+    }
+    const auto * cache = dynamic_cast<const llama_kv_cache *>(memory);
+    return cache != nullptr ? std::vector<const llama_kv_cache *>{cache} : std::vector<const llama_kv_cache *>{};
+}
+
 // Runs a change of positions and turns the cached keys at once, so that nobody sees one without the other.
 template <class Change>
 void shift(llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1, Change && change) {
@@ -530,8 +556,8 @@ void shift(llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1, Ch
     gatun_rope * rope = gatun::rope_of(ctx);
     require(rope != nullptr || ctx->get_cparams().yarn_ext_factor == 0,
             "a context with YaRN's own parameters is shifted only when it was made with a gatun_rope");
-    const auto * cache = dynamic_cast<const llama_kv_cache *>(memory);
-    if (cache != nullptr) {
+    const std::vector<const llama_kv_cache *> caches = shifted_caches(memory);
+    for (const llama_kv_cache * cache : caches) {
         const auto & cells = cache->get_cells(seq);
         for (uint32_t i = 0; i < cells.used_max_p1(); i++) {
             if (!cells.is_empty(i) && cells.seq_has(i, seq) && cells.pos_in(i, p0, p1) && cells.seq_count(i) > 1) {
@@ -552,7 +578,7 @@ void shift(llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1, Ch
     } else {
         ctx->memory_update(false);
     }
-    if (cache != nullptr && cache->get_has_shift()) {
+    if (std::any_of(caches.begin(), caches.end(), [](const llama_kv_cache * cache) { return cache->get_has_shift(); })) {
         fail("the cached keys could not be turned");
     }
 }

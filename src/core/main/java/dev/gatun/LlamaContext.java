@@ -6,7 +6,6 @@ import dev.gatun.internal.ContextParameters;
 import dev.gatun.internal.NativeAdapters;
 import dev.gatun.internal.NativeContext;
 import dev.gatun.internal.NativeMemory;
-import dev.gatun.internal.RopeHook;
 import dev.gatun.kv.KvCacheType;
 import dev.gatun.rope.Dynamic;
 import dev.gatun.rope.RopeScaling;
@@ -237,10 +236,13 @@ public final class LlamaContext implements AutoCloseable {
     return List.copyOf(scalingChanges);
   }
 
+  /** Tells whether the cells hold keys as a far band sees them. */
+  boolean hasFarKeys() {
+    return scaling.hasFarKeys();
+  }
+
   private void requireFlashAttention() {
-    boolean bands =
-        scaling.parameters().hook().map(RopeHook::farKind).filter(kind -> kind != 0).isPresent();
-    if (bands && options.flashAttention() == FlashAttention.OFF) {
+    if (scaling.hasFarKeys() && options.flashAttention() == FlashAttention.OFF) {
       throw new ContextCreateException(
           "%s replaces the flash attention kernel; use FlashAttention.AUTO or ON"
               .formatted(options.ropeScaling().describe()));
@@ -292,11 +294,13 @@ public final class LlamaContext implements AutoCloseable {
     String reason = null;
     if (model.isRecurrent() || model.isHybrid()) {
       reason = "keeps a recurrent state, which cannot forget a part of a text";
-    } else if (!NativeMemory.canShift(context)) {
+    } else if (model.slidingWindowTokens() > 0 && !options.fullSlidingWindow()) {
+      // In a small context llama.cpp would do it, but cells that come into the window again may
+      // be gone.
       reason =
-          model.slidingWindowTokens() > 0 && !options.fullSlidingWindow()
-              ? "has sliding-window layers, whose cells can move only in a context made withFullSlidingWindow(true)"
-              : "has positions of several dimensions, which cannot be moved";
+          "has sliding-window layers, whose cells can move only in a context made withFullSlidingWindow(true)";
+    } else if (!NativeMemory.canShift(context)) {
+      reason = "has positions of several dimensions, which cannot be moved";
     } else if (keys == KvCacheType.BF16) {
       reason = "cannot turn cached keys of type BF16; use F16, F32 or Q8_0";
     } else if (keys.isQuantised()

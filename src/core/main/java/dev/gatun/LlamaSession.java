@@ -130,7 +130,8 @@ public final class LlamaSession implements AutoCloseable {
    * Appends tokens and hands out the logits after each of them, in order: what measuring a text
    * needs.
    *
-   * <p>At most 64 MiB of logits are computed at once, whatever the batch size.
+   * <p>At most 64 MiB of logits are computed at once, whatever the batch size. A scaling that
+   * follows the length is that of the last token for all of them.
    *
    * @param ids token ids
    * @param cancellation ends it, also inside a batch
@@ -313,7 +314,8 @@ public final class LlamaSession implements AutoCloseable {
    * @param state from a session of the same model under the same position scaling, types and layout
    *     of the cells
    * @throws StateFormatException if model or settings differ; nothing is changed
-   * @throws KvCacheFullException if it does not fit; this session is then empty
+   * @throws KvCacheFullException if it is longer than this session can be; nothing is changed. Or
+   *     if other sessions have taken the cells; this session is then empty
    */
   public void restore(SessionState state) {
     enter();
@@ -323,6 +325,11 @@ public final class LlamaSession implements AutoCloseable {
         throw new StateFormatException(
             "the state was saved under %s and this session runs under %s; restore it into a context of the same model and options"
                 .formatted(state.settings(), settings()));
+      }
+      if (state.size() > context.sequenceTokens()) {
+        throw new KvCacheFullException(
+            "the state holds %,d tokens and this session at most %,d; raise contextTokens"
+                .formatted(state.size(), context.sequenceTokens()));
       }
       forget();
       if (state.decoded() > 0) {
@@ -341,10 +348,12 @@ public final class LlamaSession implements AutoCloseable {
     return new SessionState.Settings(
         owner.model().file().fingerprint(),
         owner.ropeScaling(),
+        owner.hasFarKeys(),
         options.keyType(),
         options.valueType(),
         options.flashAttention(),
-        options.unifiedKv() || options.maxSequences() == 1);
+        options.unifiedKv() || options.maxSequences() == 1,
+        options.fullSlidingWindow() || owner.model().slidingWindowTokens() == 0);
   }
 
   /** Forgets everything. */
@@ -545,12 +554,12 @@ public final class LlamaSession implements AutoCloseable {
   }
 
   private void decodeTo(int end, Operation operation, PrefillProgress progress) {
-    follow(end, operation);
+    followLength(end, operation);
     decodeRange(end, operation, progress);
   }
 
-  /** Lets a scaling that follows the length take its next step, and reads again what that drops. */
-  private void follow(int end, Operation operation) {
+  /** Makes the scaling fit the length; what was read under another one is read again. */
+  private void followLength(int end, Operation operation) {
     int had = decoded;
     if (owner.growScaling(end)) {
       long began = System.nanoTime();
@@ -590,7 +599,7 @@ public final class LlamaSession implements AutoCloseable {
 
   /** As {@link #decodeTo}, with the logits of every token from {@link #size} on. */
   private void showTo(int end, Operation operation, LogitsConsumer consumer) {
-    follow(end, operation);
+    followLength(end, operation);
     int start = decoded;
     int vocabulary = owner.model().vocabularySize();
     int most = Math.clamp(EVALUATE_BYTES / (4L * vocabulary), 1, context.batchTokens());

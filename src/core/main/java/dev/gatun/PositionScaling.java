@@ -129,6 +129,11 @@ final class PositionScaling {
     return parameters;
   }
 
+  /** Tells whether two bands run, of which one may be out of reach now. */
+  boolean hasFarKeys() {
+    return parameters.hook().map(RopeHook::farKind).filter(kind -> kind != 0).isPresent();
+  }
+
   /** Returns the scaling that runs now, with every number chosen. */
   RopeScaling current() {
     return current;

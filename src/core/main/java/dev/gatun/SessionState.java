@@ -21,18 +21,22 @@ public final class SessionState {
    *
    * @param model fingerprint of the model file
    * @param scaling position scaling, resolved
+   * @param farKeys whether the cells hold keys as a far band sees them, whatever the scaling is now
    * @param keyType type of the keys
    * @param valueType type of the values
    * @param flashAttention decides how values are laid out
    * @param unified whether all sequences share one pool
+   * @param allCells whether sliding-window layers keep every cell, as others do
    */
   record Settings(
       String model,
       RopeScaling scaling,
+      boolean farKeys,
       KvCacheType keyType,
       KvCacheType valueType,
       FlashAttention flashAttention,
-      boolean unified) {}
+      boolean unified,
+      boolean allCells) {}
 
   SessionState(Settings settings, int[] tokens, int decoded, MemorySegment cells) {
     this.settings = settings;

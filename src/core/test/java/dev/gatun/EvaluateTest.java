@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.gatun.error.CallbackException;
 import dev.gatun.error.KvCacheFullException;
 import dev.gatun.error.OperationCancelledException;
+import dev.gatun.rope.RopeScaling;
 import dev.gatun.sampling.Sampler;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -158,6 +159,30 @@ class EvaluateTest {
           () -> session.evaluate(new int[] {1, -1}, Cancellation.never(), none));
       session.evaluate(new int[0], Cancellation.never(), none);
       assertEquals(0, session.position());
+    }
+  }
+
+  @Test
+  void aScalingThatFollowsTheLength_followsWhatIsEvaluated() {
+    int[] ids = Arrays.copyOf(text, 400);
+    ContextOptions dynamic = options().withRopeScaling(RopeScaling.dynamic());
+    float[] expected;
+    try (LlamaContext context = model.newContext(dynamic);
+        LlamaSession session = context.newSession()) {
+      session.append(ids);
+      expected = session.logits().toArray(ValueLayout.JAVA_FLOAT);
+    }
+    try (LlamaContext context = model.newContext(dynamic);
+        LlamaSession session = context.newSession()) {
+      session.append(Arrays.copyOf(ids, 20));
+      float[][] last = new float[1][];
+      session.evaluate(
+          Arrays.copyOfRange(ids, 20, ids.length),
+          Cancellation.never(),
+          (position, logits) -> last[0] = logits.toArray(ValueLayout.JAVA_FLOAT));
+      assertEquals(RopeScaling.yarn(2), context.ropeScaling());
+      assertEquals(20, context.scalingChanges().getFirst().rereadTokens());
+      assertArrayEquals(expected, last[0], 0.05f);
     }
   }
 }
