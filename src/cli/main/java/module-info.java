@@ -2,8 +2,12 @@
 module dev.gatun.cli {
   requires dev.gatun.core;
   requires info.picocli;
+  requires java.desktop; // charts; nothing else loads a class of it
   requires java.logging; // JLine's own log
+  requires java.xml; // charts as SVG
   requires jdk.unsupported; // JLine's signal handlers: Ctrl-C ends the answer, not the program
+  requires org.apache.xmlgraphics.batik.svggen;
+  requires org.jfree.jfreechart;
   requires org.jline;
   requires tools.jackson.core;
   requires static org.jspecify;

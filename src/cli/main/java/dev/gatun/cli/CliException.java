@@ -26,6 +26,11 @@ final class CliException extends RuntimeException {
     return new CliException(ExitCode.SPACE, message);
   }
 
+  /** Libraries of the machine that are missing or not usable. */
+  static CliException libraries(String message) {
+    return new CliException(ExitCode.NATIVE, message);
+  }
+
   /** The reader of the output went away. */
   static CliException pipeClosed() {
     return new CliException(ExitCode.PIPE_CLOSED, "");

@@ -43,4 +43,16 @@ class ArchitectureTest {
         .resideInAPackage("picocli..")
         .check(CLASSES);
   }
+
+  @Test
+  void theChartLibraries_areUsedByChartsOnly() {
+    noClasses()
+        .that()
+        .haveNameNotMatching(
+            "dev\\.gatun\\.cli\\.(ChartFile|ChartLook|HeatmapChart|LinesChart|LogTicksAxis)(\\$.*)?")
+        .should()
+        .dependOnClassesThat()
+        .resideInAnyPackage("org.jfree..", "org.apache.batik..", "java.awt..", "javax.imageio..")
+        .check(CLASSES);
+  }
 }
