@@ -1,7 +1,6 @@
 package dev.gatun.cli;
 
 import java.nio.file.Path;
-import java.util.Optional;
 
 /** Draws charts into files. */
 @FunctionalInterface
@@ -14,8 +13,26 @@ interface ChartWriter {
    */
   void write(Chart chart, Path file);
 
-  /** Returns what this build draws with; nothing when it cannot draw. */
-  static Optional<ChartWriter> installed() {
-    return Optional.empty();
+  /** Draws with {@link Charts}, which is loaded only then. */
+  static void draw(Chart chart, Path file) {
+    if (chart instanceof Chart.Heatmap map) {
+      Charts.heatmap(
+          map.title(),
+          map.xTitle(),
+          map.yTitle(),
+          map.xLabels(),
+          map.yLabels(),
+          map.values(),
+          file);
+    } else if (chart instanceof Chart.Lines lines) {
+      Charts.lines(
+          lines.title(),
+          lines.xTitle(),
+          lines.yTitle(),
+          lines.series(),
+          lines.logX(),
+          lines.logY(),
+          file);
+    }
   }
 }

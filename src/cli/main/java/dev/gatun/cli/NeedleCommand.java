@@ -9,7 +9,6 @@ import dev.gatun.eval.RecallOptions;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Optional;
 
 /** Hides facts at chosen depths of texts of chosen lengths, and asks for them. */
 final class NeedleCommand extends EvalCommand {
@@ -22,10 +21,10 @@ final class NeedleCommand extends EvalCommand {
   private boolean askAll;
 
   NeedleCommand() {
-    this(ChartWriter.installed());
+    this(ChartWriter::draw);
   }
 
-  NeedleCommand(Optional<ChartWriter> charts) {
+  NeedleCommand(ChartWriter charts) {
     plot = new PlotFlag(charts);
   }
 

@@ -6,17 +6,15 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Locale;
-import java.util.Optional;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /** The flag {@code --plot FILE}: a chart, and the numbers in it as JSON beside it. */
 final class PlotFlag {
-  private final Optional<ChartWriter> writer;
+  private final ChartWriter writer;
   private @Nullable Path file;
 
-  PlotFlag(Optional<ChartWriter> writer) {
+  PlotFlag(ChartWriter writer) {
     this.writer = writer;
   }
 
@@ -25,18 +23,8 @@ final class PlotFlag {
   }
 
   void file(String name) {
-    if (writer.isEmpty()) {
-      throw CliException.usage("this build draws no charts; leave --plot out and use --json");
-    }
-    String lower = name.toLowerCase(Locale.ROOT);
-    if (!lower.endsWith(".png") && !lower.endsWith(".svg")) {
-      throw CliException.usage("--plot needs a name that ends in .png or .svg, not '" + name + "'");
-    }
     Path path = Path.of(name);
-    Path folder = path.toAbsolutePath().getParent();
-    if (folder == null || !Files.isDirectory(folder)) {
-      throw CliException.file("there is no folder for " + name + "; make it first");
-    }
+    Charts.check(path);
     file = path;
   }
 
@@ -54,7 +42,7 @@ final class PlotFlag {
    */
   Path draw(Chart chart, String suffix) {
     Path target = beside(suffix);
-    writer.orElseThrow().write(chart, target);
+    writer.write(chart, target);
     return target;
   }
 

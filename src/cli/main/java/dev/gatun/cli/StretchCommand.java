@@ -9,13 +9,23 @@ import dev.gatun.eval.Stretch;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.function.ToDoubleFunction;
 
 /** Compares position scalings: perplexity and pass key for each of them at each length. */
 final class StretchCommand extends EvalCommand {
-  private static final String[] DEFAULT_METHODS = {"none", "linear", "yarn"};
+  private static final String[] DEFAULT_METHODS = {
+    "none",
+    "linear",
+    "ntk",
+    "by-parts",
+    "yarn",
+    "self-extend",
+    "rerope",
+    "leaky-rerope",
+    "dual-chunk",
+    "auto"
+  };
 
   private final RecallFlags recall = new RecallFlags();
   private final PlotFlag plot;
@@ -23,10 +33,10 @@ final class StretchCommand extends EvalCommand {
   private Scoring scoring = Scoring.secondHalf();
 
   StretchCommand() {
-    this(ChartWriter.installed());
+    this(ChartWriter::draw);
   }
 
-  StretchCommand(Optional<ChartWriter> charts) {
+  StretchCommand(ChartWriter charts) {
     plot = new PlotFlag(charts);
   }
 

@@ -117,13 +117,14 @@ class PerplexityTest {
   void equalsLlamaPerplexity_onAnotherArchitecture() throws Exception {
     Path file = folder.resolve("other.gguf");
     SyntheticModel.write(SyntheticModel.Shape.named("qwen2-tiny"), TestModels.tiny(), file, 42);
-    double expected = peer(file, 300, "--chunks", "12");
+    // Random weights are chaotic: a rounding in one token is felt in the next, so many windows.
+    double expected = peer(file, 300, "--chunks", "100");
     try (LlamaModel other = LlamaModel.load(file)) {
       Perplexity task =
           Perplexity.of(
               configuration(other, "model"),
               Perplexity.tokens(other, text),
-              PerplexityOptions.of(300).withWindows(12));
+              PerplexityOptions.of(300).withWindows(100));
       assertNear(expected, task.run().perplexity().orElseThrow().perplexity());
     }
   }
@@ -293,7 +294,7 @@ class PerplexityTest {
     assertEquals(dev.gatun.rope.RopeScaling.yarn(8), ContextScaling.parse("yarn:8").at(model, 512));
     assertEquals(dev.gatun.rope.RopeScaling.yarn(2), ContextScaling.parse("yarn").at(model, 512));
     assertEquals(
-        dev.gatun.rope.RopeScaling.linear(1), ContextScaling.parse("linear").at(model, 100));
+        dev.gatun.rope.RopeScaling.modelDefault(), ContextScaling.parse("linear").at(model, 100));
     for (String wrong : List.of("", "ntq", "yarn:", "yarn:0.5", "yarn:x", "none:2", "yarn:NaN")) {
       assertThrows(IllegalArgumentException.class, () -> ContextScaling.parse(wrong), wrong);
     }
