@@ -46,7 +46,7 @@ record ContextPlan(ContextOptions options, Optional<String> note) {
             RopeAdvisor.choose(
                 RopeFacts.of(model.file()),
                 auto.targetTokens().orElse(tokens),
-                auto.fast() || flags.options().flashAttention() == FlashAttention.OFF,
+                auto.fast(),
                 model.isOnCpu()));
   }
 
@@ -106,6 +106,9 @@ record ContextPlan(ContextOptions options, Optional<String> note) {
     RopeScaling scaling = flags.rope.stretched(factor);
     String reasons = "";
     if (scaling instanceof Auto auto) {
+      if (flags.options().flashAttention() == FlashAttention.OFF) {
+        auto = new Auto(auto.targetTokens(), true); // two bands take the place of flash attention
+      }
       RopeChoice choice =
           advisor.choose(auto, (int) Math.min(1 << 30, (long) factor * trainedTokens));
       scaling = choice.scaling();

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.gatun.rope.ReRope;
 import dev.gatun.rope.RopeAdvisor;
 import dev.gatun.rope.RopeBasis;
 import dev.gatun.rope.RopeFacts;
@@ -45,16 +46,25 @@ class ContextPlanTest {
   }
 
   @Test
-  void longText_getsYarnWithTheSmallestWholeFactor() {
+  void longText_getsTwoBandsAndTheSmallestWholeMultipleOfTheTrainedLength() {
     ContextPlan plan = plan(1000, 256);
-    assertEquals(5, ((Yarn) plan.options().ropeScaling()).factor());
+    assertEquals(new ReRope(64, true), plan.options().ropeScaling());
     assertEquals(1280, plan.options().contextTokens().getAsInt());
-    assertTrue(plan.note().get().contains("factor 5"), plan.note().get());
+    assertTrue(plan.note().get().contains("using ReRoPE"), plan.note().get());
+  }
+
+  @Test
+  void longText_inAHurry_getsYarnWithTheSmallestWholeFactor() {
+    for (String[] args : new String[][] {{"--rope", "auto-fast"}, {"-fa", "off"}}) {
+      ContextPlan plan = plan(1000, 256, args);
+      assertEquals(RopeScaling.yarn(5), plan.options().ropeScaling());
+      assertTrue(plan.note().get().contains("factor 5"), plan.note().get());
+    }
   }
 
   @Test
   void longAnswer_countsAsText() {
-    ContextPlan plan = plan(10, OptionalInt.of(1000), 256);
+    ContextPlan plan = plan(10, OptionalInt.of(1000), 256, "--rope", "yarn");
     assertEquals(4, ((Yarn) plan.options().ropeScaling()).factor());
   }
 
@@ -65,7 +75,7 @@ class ContextPlanTest {
 
   @Test
   void askedContext_beyondTheTrainedOne_isStretched() {
-    ContextPlan plan = plan(10, 256, "-c", "1000");
+    ContextPlan plan = plan(10, 256, "-c", "1000", "--rope", "yarn");
     assertEquals(1000, plan.options().contextTokens().getAsInt());
     assertEquals(4, ((Yarn) plan.options().ropeScaling()).factor());
   }
@@ -112,14 +122,18 @@ class ContextPlanTest {
       assertEquals(
           RopeScaling.modelDefault(), plan(100, 256, "--rope", open).options().ropeScaling(), open);
       assertEquals(
-          RopeScaling.yarn(5), plan(1000, 256, "--rope", open).options().ropeScaling(), open);
+          open.equals("auto") ? new ReRope(64, true) : RopeScaling.yarn(5),
+          plan(1000, 256, "--rope", open).options().ropeScaling(),
+          open);
     }
   }
 
   @Test
   void automaticChoice_saysWhy() {
     String note = plan(1000, 256).note().get();
-    assertTrue(note.endsWith("(YaRN loses the least of the methods that cost no time)"), note);
+    assertTrue(note.endsWith("at the price of a slower attention)"), note);
+    String fast = plan(1000, 256, "--rope", "auto-fast").note().get();
+    assertTrue(fast.contains("(YaRN loses the least of the methods that cost no time"), fast);
   }
 
   @Test

@@ -320,7 +320,7 @@ class EvalCommandsTest {
 
   @Test
   void unknownMethods_areRefused_withThoseThereAre() {
-    refused(ExitCode.USAGE, "use model, none, linear or yarn", "stretch", "--methods", "none,ntq");
+    refused(ExitCode.USAGE, "there are auto, auto-fast, none", "stretch", "--methods", "none,ntq");
     refused(ExitCode.USAGE, "--rope: ", "perplexity", "--rope", "");
     refused(ExitCode.USAGE, "at least 1", "passkey", "--rope", "yarn:0.5");
     refused(ExitCode.USAGE, "--kl-against: ", "perplexity", "--kl-against", "ntq");

@@ -30,7 +30,7 @@ class RunCommandTest {
 
     assertEquals("The pass key of Mira is 48213.\n", result.out());
     assertEquals(ExitCode.OK, result.code());
-    assertTrue(result.err().contains("using YaRN with factor"), result.err());
+    assertTrue(result.err().contains("using ReRoPE"), result.err());
     assertTrue(result.err().contains("test model of 3 million parameters"), result.err());
   }
 

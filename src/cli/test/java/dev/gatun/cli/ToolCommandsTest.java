@@ -45,8 +45,8 @@ class ToolCommandsTest {
     assertTrue(text.out().contains("token_embd.weight"), text.out());
     Console.Result json = Console.run("info", "--json");
     assertTrue(json.out().contains("\"trainedContext\" : 256"), json.out());
-    assertTrue(text.out().matches("(?s).*4,096 +16x +YaRN with factor 16 .*"), text.out());
-    assertTrue(json.out().contains("\"rope\" : \"YaRN with factor 2\""), json.out());
+    assertTrue(text.out().matches("(?s).*4,096 +16x +ReRoPE, window 64.*"), text.out());
+    assertTrue(json.out().contains("\"rope\" : \"ReRoPE, window 64"), json.out());
     assertTrue(Console.run("info", "--template").out().contains("<|"));
   }
 
