@@ -143,6 +143,9 @@ public final class Generation implements AutoCloseable, Iterable<Piece> {
   }
 
   private @Nullable Piece sample(long begin) {
+    if (session.isFull()) {
+      return end(StopReason.CONTEXT_FULL); // the prompt has left no room for a token
+    }
     session.run(operation, () -> session.computeLogits(operation));
     int token = sampler.sample(session.nativeContext().handle(), -1);
     Tokenizer tokenizer = session.context().model().tokenizer();

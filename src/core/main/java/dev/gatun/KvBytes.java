@@ -3,10 +3,12 @@ package dev.gatun;
 import dev.gatun.error.ContextCreateException;
 import dev.gatun.gguf.ModelMetadata;
 import dev.gatun.internal.HostMemory;
+import dev.gatun.kv.KvCacheType;
+import java.util.OptionalInt;
 
 /**
- * Refuses a context whose KV cells cannot fit before the native side tries and the system kills the
- * process.
+ * Refuses a context whose KV cells cannot be or do not fit, before the native side tries and the
+ * process ends.
  */
 final class KvBytes {
   private static final long NOT_WORTH_ASKING = 64L << 20;
@@ -53,7 +55,26 @@ final class KvBytes {
     }
   }
 
-  private static double bytesPerElement(dev.gatun.kv.KvCacheType type) {
+  /**
+   * Refuses types whose blocks do not divide a head: without flash attention llama.cpp does not
+   * check it for keys, and aborts.
+   */
+  static void requireWholeBlocks(ModelMetadata metadata, ContextOptions options) {
+    requireWholeBlocks("keys", options.keyType(), metadata.headSizeK());
+    requireWholeBlocks("keys", options.keyType(), metadata.slidingWindowHeadSizeK());
+    requireWholeBlocks("values", options.valueType(), metadata.headSizeV());
+    requireWholeBlocks("values", options.valueType(), metadata.slidingWindowHeadSizeV());
+  }
+
+  private static void requireWholeBlocks(String what, KvCacheType type, OptionalInt headSize) {
+    if (headSize.isPresent() && headSize.getAsInt() % type.blockElements() != 0) {
+      throw new ContextCreateException(
+          "%s of type %s come in blocks of %d elements, which do not divide the model's heads of %d; use %s of type F16"
+              .formatted(what, type, type.blockElements(), headSize.getAsInt(), what));
+    }
+  }
+
+  private static double bytesPerElement(KvCacheType type) {
     return (double) type.blockBytes() / type.blockElements();
   }
 }

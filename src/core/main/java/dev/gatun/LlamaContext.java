@@ -52,6 +52,7 @@ public final class LlamaContext implements AutoCloseable {
               .formatted(model.description()));
     }
     int contextTokens = options.contextTokens().orElse(Math.max(2, model.trainedContextTokens()));
+    KvBytes.requireWholeBlocks(model.metadata(), options);
     KvBytes.requireRoom(model, options, contextTokens);
     this.scaling = PositionScaling.of(model, options, contextTokens);
     requireFlashAttention();

@@ -516,10 +516,11 @@ public final class LlamaSession implements AutoCloseable {
       return;
     }
     if (decoded == size) {
-      // Another session decoded in between: the last token is decoded again.
+      // Another session decoded in between, or this one was restored, forked or moved: the last
+      // token is decoded again.
       if (!remove(size - 1)) {
         throw new UnsupportedOperationForModelException(
-            "another session was used in between and the recurrent state of %s cannot step back; append at least one token"
+            "the last token must be read again, because another session was used in between or this one was restored or forked, and the recurrent state of %s cannot step back; append at least one token"
                 .formatted(owner.model().description()));
       }
       decoded = size - 1;

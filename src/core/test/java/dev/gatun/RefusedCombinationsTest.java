@@ -136,6 +136,10 @@ class RefusedCombinationsTest {
             contextRefused(model, options);
           }
         }
+        if (shape[2] % 32 != 0) {
+          contextRefused(model, options().withKeyType(type).withFlashAttention(FlashAttention.OFF));
+          contextRefused(model, options().withValueType(type));
+        }
       }
     }
   }

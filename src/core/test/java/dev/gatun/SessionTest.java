@@ -310,4 +310,22 @@ class SessionTest {
       assertTrue(context.memory().stream().mapToLong(MemoryUse::modelBytes).sum() > 5_000_000);
     }
   }
+
+  @Test
+  void aFullSession_generatesNothing_andHoldsNoMoreThanFits() {
+    try (LlamaContext context = model.newContext(options(256));
+        LlamaSession session = context.newSession()) {
+      int[] ids = new int[256];
+      Arrays.fill(ids, 300);
+      session.append(ids);
+      Generation generation = session.generate(GREEDY);
+      assertEquals("", generation.text());
+      assertEquals(StopReason.CONTEXT_FULL, generation.stopReason().orElseThrow());
+      assertEquals(256, session.position());
+      assertEquals(0, session.remaining());
+      session.append(new int[0]);
+      session.discard(0, 10);
+      assertEquals(10, session.remaining());
+    }
+  }
 }

@@ -1,0 +1,615 @@
+package dev.gatun;
+
+import dev.gatun.error.ContextCreateException;
+import dev.gatun.error.KvCacheFullException;
+import dev.gatun.error.OperationCancelledException;
+import dev.gatun.error.StateFormatException;
+import dev.gatun.error.UnsupportedOperationForModelException;
+import dev.gatun.kv.KvCacheType;
+import dev.gatun.rope.Auto;
+import dev.gatun.rope.Dynamic;
+import dev.gatun.rope.FactorTable;
+import dev.gatun.rope.RopeScaling;
+import dev.gatun.rope.TwoBand;
+import dev.gatun.sampling.Sampler;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.stream.Stream;
+
+/**
+ * Drives contexts at random and holds each session against a plain list of tokens. Every refusal
+ * must be one that the context's options explain.
+ */
+final class SequenceFuzz {
+  private static final int LONGEST_STATES = 40;
+  private static final int OPERATIONS_A_CONTEXT = 40;
+
+  /** What may happen to a session. */
+  enum Operation {
+    APPEND,
+    EVALUATE,
+    GENERATE,
+    LOGITS,
+    TRUNCATE,
+    DISCARD,
+    FORK,
+    CLEAR,
+    SAVE,
+    RESTORE,
+    CANCEL,
+    MISUSE,
+    COMPARE,
+    OPEN,
+    CLOSE
+  }
+
+  /** By how often they come. */
+  private static final List<Operation> MIX =
+      Stream.concat(
+              Arrays.stream(Operation.values()),
+              Stream.of(
+                  Operation.APPEND,
+                  Operation.APPEND,
+                  Operation.EVALUATE,
+                  Operation.DISCARD,
+                  Operation.DISCARD,
+                  Operation.RESTORE))
+          .toList();
+
+  /** A session and what it must hold. */
+  private static final class Held {
+    final LlamaSession session;
+    final List<Integer> tokens = new ArrayList<>();
+
+    Held(LlamaSession session) {
+      this.session = session;
+    }
+  }
+
+  private record Saved(SessionState state, LlamaModel model, ContextOptions options) {}
+
+  private final List<LlamaModel> models;
+  private final long seed;
+  private final Random random;
+  private final Map<Operation, Integer> counts = new EnumMap<>(Operation.class);
+  private final List<Saved> states = new ArrayList<>();
+  private final List<Held> sessions = new ArrayList<>();
+  private final List<String> history = new ArrayList<>();
+  private int contexts;
+  private int refusedContexts;
+  private int refusals;
+  private int comparisons;
+  private boolean forked;
+  private LlamaModel model;
+  private ContextOptions options;
+
+  SequenceFuzz(List<LlamaModel> models, long seed) {
+    this.models = models;
+    this.seed = seed;
+    this.random = new Random(seed);
+    this.model = models.getFirst();
+    this.options = ContextOptions.defaults();
+    for (Operation operation : Operation.values()) {
+      counts.put(operation, 0);
+    }
+  }
+
+  int refusedContexts() {
+    return refusedContexts;
+  }
+
+  int comparisons() {
+    return comparisons;
+  }
+
+  int done(Operation operation) {
+    return counts.get(operation);
+  }
+
+  String summary() {
+    return "seed %d: %d contexts, %d more refused, %d refused operations, %d comparisons, %s"
+        .formatted(seed, contexts, refusedContexts, refusals, comparisons, counts);
+  }
+
+  void run(int operations) {
+    int done = 0;
+    while (done < operations) {
+      choose();
+      int most = Math.min(OPERATIONS_A_CONTEXT, operations - done);
+      try {
+        done += drive(most);
+      } catch (RuntimeException | Error e) {
+        throw new AssertionError(
+            "seed %d, %s with %s: %s".formatted(seed, model, options, history), e);
+      }
+    }
+  }
+
+  private <T> T any(List<T> list) {
+    return list.get(random.nextInt(list.size()));
+  }
+
+  private void choose() {
+    if (contexts > 0 && random.nextInt(3) == 0) {
+      return; // as before, so that states fit
+    }
+    model = any(models);
+    int sequences = random.nextBoolean() ? 1 : 1 + random.nextInt(4);
+    List<KvCacheType> types = List.of(KvCacheType.values());
+    KvCacheType key =
+        switch (random.nextInt(4)) {
+          case 0 -> KvCacheType.F32;
+          case 1 -> KvCacheType.F16;
+          default -> any(types);
+        };
+    KvCacheType value = random.nextInt(3) > 0 ? key : any(types);
+    FlashAttention attention = any(List.of(FlashAttention.values()));
+    if (value.isQuantised() && attention == FlashAttention.OFF) {
+      attention = FlashAttention.ON; // the options refuse it by themselves
+    }
+    boolean unified = random.nextBoolean();
+    options =
+        ContextOptions.defaults()
+            .withContextTokens(unified ? 256 : 256 * sequences)
+            .withBatchTokens(any(List.of(16, 64, 512)))
+            .withMicroBatchTokens(any(List.of(8, 64, 512)))
+            .withThreads(1)
+            .withBatchThreads(1)
+            .withMaxSequences(sequences)
+            .withUnifiedKv(unified)
+            .withFullSlidingWindow(random.nextBoolean())
+            .withFlashAttention(attention)
+            .withKeyType(key)
+            .withValueType(value)
+            .withRopeScaling(scaling());
+  }
+
+  private RopeScaling scaling() {
+    int pairs = Math.max(1, headSize() / 2);
+    return switch (random.nextInt(18)) {
+      case 0 -> RopeScaling.none();
+      case 1 -> RopeScaling.linear(4);
+      case 2 -> RopeScaling.ntkAware(4);
+      case 3 -> RopeScaling.ntkFixed(4);
+      case 4 -> RopeScaling.yarn(4);
+      case 5 -> RopeScaling.yarn(3).withTruncate(false);
+      case 6 -> RopeScaling.llama3(4);
+      case 7 -> new RopeScaling.Frequency(500, 0.5);
+      case 8 -> new FactorTable(Collections.nCopies(pairs, 2.5), 1.1);
+      case 9 -> RopeScaling.selfExtend();
+      case 10 -> RopeScaling.rerope();
+      case 11 -> RopeScaling.leakyReRope();
+      case 12 -> RopeScaling.dualChunk();
+      case 13 -> new Dynamic(any(List.of(Dynamic.Family.values())));
+      case 14 -> RopeScaling.auto();
+      case 15 -> RopeScaling.dualChunk().withLogN(false);
+      default -> RopeScaling.modelDefault();
+    };
+  }
+
+  // ---- what the options explain -------------------------------------------------------------
+
+  private int headSize() {
+    return model.metadata().headSizeK().orElse(0);
+  }
+
+  private boolean recurrent() {
+    return model.isRecurrent() || model.isHybrid();
+  }
+
+  private boolean sliding() {
+    return model.slidingWindowTokens() > 0;
+  }
+
+  private boolean bands() {
+    RopeScaling scaling = options.ropeScaling();
+    return scaling instanceof TwoBand
+        || (scaling instanceof Dynamic(Dynamic.Family family) && family == Dynamic.Family.AUTO)
+        || scaling instanceof Auto;
+  }
+
+  private boolean contextMayBeRefused() {
+    RopeScaling scaling = options.ropeScaling();
+    boolean scaled =
+        !(scaling instanceof RopeScaling.ModelDefault || scaling instanceof RopeScaling.None);
+    return (options.keyType().isQuantised() && headSize() % options.keyType().blockElements() != 0)
+        || (options.valueType().isQuantised()
+            && headSize() % options.valueType().blockElements() != 0)
+        || (bands() && options.flashAttention() == FlashAttention.OFF)
+        || (bands() && (sliding() || recurrent()))
+        || (scaled && recurrent())
+        || (scaling instanceof Dynamic && options.maxSequences() > 1);
+  }
+
+  private boolean keysCannotMove() {
+    KvCacheType key = options.keyType();
+    return recurrent()
+        || (sliding() && !options.fullSlidingWindow())
+        || key == KvCacheType.BF16
+        || (key.isQuantised() && headSize() % 64 != 0);
+  }
+
+  /** Whether the sessions may have used up the cells that they share. */
+  private boolean poolIsFull(int more) {
+    int used = sessions.stream().mapToInt(held -> held.tokens.size()).sum();
+    return options.unifiedKv() && options.maxSequences() > 1 && used + more > 256;
+  }
+
+  // ---- one context --------------------------------------------------------------------------
+
+  private int drive(int operations) {
+    history.clear();
+    sessions.clear();
+    forked = false;
+    LlamaContext made;
+    try {
+      made = model.newContext(options);
+    } catch (ContextCreateException | UnsupportedOperationForModelException e) {
+      require(contextMayBeRefused(), "the context was refused: " + e);
+      refusedContexts++;
+      return 1;
+    }
+    contexts++;
+    try (LlamaContext context = made) {
+      for (int i = 0; i < operations; i++) {
+        Operation operation = any(MIX);
+        counts.merge(operation, 1, Integer::sum);
+        if (sessions.isEmpty() || operation == Operation.OPEN) {
+          open(context);
+          continue;
+        }
+        Held held = any(sessions);
+        history.add(operation + " " + held.session);
+        step(operation, held);
+        check(held);
+      }
+      sessions.forEach(this::check);
+      sessions.forEach(this::compare);
+    }
+    for (Held held : sessions) {
+      require(held.session.isClosed(), "the context closes its sessions");
+    }
+    return operations;
+  }
+
+  private void open(LlamaContext context) {
+    boolean full = sessions.size() == options.maxSequences();
+    try {
+      sessions.add(new Held(context.newSession()));
+      require(!full, "more sessions than sequences");
+    } catch (IllegalStateException e) {
+      require(full, "no session: " + e);
+    }
+  }
+
+  private void check(Held held) {
+    if (held.session.isClosed()) {
+      return;
+    }
+    int[] tokens = held.session.tokens();
+    require(
+        Arrays.stream(tokens).boxed().toList().equals(held.tokens),
+        () -> "%s holds %s, not %s".formatted(held.session, Arrays.toString(tokens), held.tokens));
+    require(held.session.position() == tokens.length, "position");
+    require(held.session.remaining() >= 0, "remaining");
+  }
+
+  private int[] tokens() {
+    int count = random.nextInt(4) == 0 ? random.nextInt(280) : random.nextInt(24);
+    return random.ints(count, 3, ReferenceFiles.VOCABULARY).toArray();
+  }
+
+  private static void add(Held held, int... tokens) {
+    for (int token : tokens) {
+      held.tokens.add(token);
+    }
+  }
+
+  private void step(Operation operation, Held held) {
+    LlamaSession session = held.session;
+    switch (operation) {
+      case APPEND -> {
+        int[] tokens = tokens();
+        if (fits(held, tokens.length, () -> session.append(tokens))) {
+          add(held, tokens);
+        }
+      }
+      case EVALUATE -> {
+        int[] tokens = tokens();
+        int[] seen = new int[1];
+        if (fits(
+            held,
+            tokens.length,
+            () ->
+                session.evaluate(
+                    tokens,
+                    Cancellation.never(),
+                    (position, logits) -> {
+                      require(position == held.tokens.size() + seen[0]++, "position of logits");
+                      requireFinite(Differences.copy(logits));
+                    }))) {
+          require(seen[0] == tokens.length, "logits of every token");
+          add(held, tokens);
+        }
+      }
+      case GENERATE -> generate(held);
+      case LOGITS -> logits(held);
+      case TRUNCATE -> {
+        int to = random.nextInt(held.tokens.size() + 1);
+        if (allowed(recurrent() || sliding(), () -> session.truncate(to))) {
+          held.tokens.subList(to, held.tokens.size()).clear();
+        }
+      }
+      case DISCARD -> discard(held);
+      case FORK -> fork(held);
+      case CLEAR -> {
+        session.clear();
+        held.tokens.clear();
+      }
+      case SAVE -> {
+        states.add(new Saved(session.save(), model, options));
+        require(states.getLast().state().size() == held.tokens.size(), "size of the state");
+        if (states.size() > LONGEST_STATES) {
+          states.remove(random.nextInt(states.size()));
+        }
+      }
+      case RESTORE -> restore(held);
+      case CANCEL -> cancel(held);
+      case MISUSE -> misuse(held);
+      case COMPARE -> compare(held);
+      case OPEN -> throw new IllegalStateException("opened before");
+      case CLOSE -> {
+        session.close();
+        session.close();
+        sessions.remove(held);
+        require(session.isClosed(), "closed");
+      }
+    }
+  }
+
+  /** Runs a call that needs room; tells whether there was. */
+  private boolean fits(Held held, int count, Runnable call) {
+    boolean room = count <= held.session.remaining();
+    try {
+      call.run();
+      require(room, "more tokens than fit");
+      return true;
+    } catch (KvCacheFullException e) {
+      require(!room || poolIsFull(count), () -> "there was room: " + e);
+      refusals++;
+      if (recurrent() && held.session.position() == 0) {
+        held.tokens.clear(); // as its message says
+      }
+      return false;
+    }
+  }
+
+  /** Runs a call that a model may not be able to do; tells whether it was done. */
+  private boolean allowed(boolean mayBeUnsupported, Runnable call) {
+    try {
+      call.run();
+      return true;
+    } catch (UnsupportedOperationForModelException e) {
+      require(mayBeUnsupported, () -> "refused without a reason: " + e);
+      refusals++;
+      return false;
+    }
+  }
+
+  private void generate(Held held) {
+    int[] prompt = random.nextBoolean() ? new int[0] : tokens();
+    int most = 1 + random.nextInt(4);
+    GenerationOptions greedy =
+        GenerationOptions.defaults().withSampler(Sampler.greedy()).withMaxTokens(most);
+    if (held.tokens.size() + prompt.length == 0) {
+      refusedMisuse(
+          IllegalStateException.class, () -> held.session.generate(prompt, greedy).close());
+      return;
+    }
+    List<Integer> before = new ArrayList<>(held.tokens);
+    boolean room = prompt.length <= held.session.remaining();
+    try (Generation generation = held.session.generate(prompt, greedy)) {
+      add(held, prompt);
+      generation.text();
+    } catch (KvCacheFullException e) {
+      require(!room || poolIsFull(prompt.length + most), () -> "there was room: " + e);
+      refusals++;
+    } catch (UnsupportedOperationForModelException e) {
+      require(recurrent(), () -> "refused without a reason: " + e);
+      refusals++;
+    }
+    List<Integer> now = Arrays.stream(held.session.tokens()).boxed().toList();
+    int kept = Math.min(before.size(), now.size());
+    require(
+        now.subList(0, kept).equals(before.subList(0, kept))
+            && (kept == before.size() || recurrent())
+            && now.size() <= before.size() + prompt.length + most,
+        () -> "after generating: " + now + ", before: " + before);
+    held.tokens.clear();
+    held.tokens.addAll(now);
+  }
+
+  private void logits(Held held) {
+    if (held.tokens.isEmpty()) {
+      refusedMisuse(IllegalStateException.class, () -> held.session.logits());
+      return;
+    }
+    try {
+      allowed(recurrent(), () -> requireFinite(Differences.copy(held.session.logits())));
+    } catch (KvCacheFullException e) {
+      require(poolIsFull(1), () -> "there was room: " + e);
+      refusals++;
+      if (recurrent() && held.session.position() == 0) {
+        held.tokens.clear();
+      }
+    }
+  }
+
+  private void discard(Held held) {
+    int size = held.tokens.size();
+    int from = random.nextInt(size + 1);
+    int to = from + random.nextInt(size - from + 1);
+    boolean end = to == size;
+    try {
+      boolean done =
+          allowed(
+              end ? recurrent() || sliding() : keysCannotMove(),
+              () -> held.session.discard(from, to));
+      if (done) {
+        require(end || from == to || !keysCannotMove(), "moved what cannot move");
+        held.tokens.subList(from, to).clear();
+      }
+    } catch (KvCacheFullException e) {
+      require(poolIsFull(1), () -> "there was room: " + e);
+      refusals++;
+    } catch (IllegalStateException e) {
+      require(forked && options.unifiedKv() && !end, () -> "not shared: " + e);
+      refusals++;
+    }
+  }
+
+  private void fork(Held held) {
+    boolean full = sessions.size() == options.maxSequences();
+    try {
+      Held copy = new Held(held.session.fork());
+      copy.tokens.addAll(held.tokens);
+      sessions.add(copy);
+      forked = true;
+      require(!full, "more sessions than sequences");
+      check(copy);
+    } catch (IllegalStateException e) {
+      require(full, () -> "no fork: " + e);
+      refusals++;
+    }
+  }
+
+  private void restore(Held held) {
+    if (states.isEmpty()) {
+      return;
+    }
+    Saved saved = any(states);
+    SessionState state = saved.state();
+    boolean room = state.size() <= held.session.position() + held.session.remaining();
+    try {
+      held.session.restore(state);
+      require(room, "restored more than fits");
+      held.tokens.clear();
+      add(held, state.tokens());
+    } catch (StateFormatException e) {
+      boolean same = saved.model() == model && saved.options().equals(options);
+      require(!same || options.ropeScaling() instanceof Dynamic, () -> "the same options: " + e);
+      refusals++;
+    } catch (KvCacheFullException e) {
+      require(!room || poolIsFull(state.size()), () -> "there was room: " + e);
+      refusals++;
+      if (room) {
+        held.tokens.clear();
+      }
+    }
+  }
+
+  private void cancel(Held held) {
+    int[] tokens = tokens();
+    Cancellation cancellation = Cancellation.create();
+    boolean before = random.nextBoolean();
+    if (before) {
+      cancellation.cancel();
+    }
+    try {
+      held.session.append(tokens, cancellation, (done, total) -> cancellation.cancel());
+      add(held, tokens);
+    } catch (OperationCancelledException e) {
+      refusals++;
+      if (recurrent() && held.session.position() == 0) {
+        held.tokens.clear();
+      }
+    } catch (KvCacheFullException e) {
+      require(
+          tokens.length > held.session.remaining() || poolIsFull(tokens.length),
+          () -> "there was room: " + e);
+      refusals++;
+      if (recurrent() && held.session.position() == 0) {
+        held.tokens.clear();
+      }
+    }
+  }
+
+  private void misuse(Held held) {
+    LlamaSession session = held.session;
+    int size = held.tokens.size();
+    Class<IndexOutOfBoundsException> bounds = IndexOutOfBoundsException.class;
+    switch (random.nextInt(5)) {
+      case 0 -> refusedMisuse(bounds, () -> session.append(5, -1));
+      case 1 -> refusedMisuse(bounds, () -> session.append(ReferenceFiles.VOCABULARY));
+      case 2 -> refusedMisuse(bounds, () -> session.truncate(size + 1));
+      case 3 -> refusedMisuse(bounds, () -> session.discard(size, size + 1));
+      default -> refusedMisuse(bounds, () -> session.discard(-1, size));
+    }
+  }
+
+  private void refusedMisuse(Class<? extends RuntimeException> type, Runnable call) {
+    try {
+      call.run();
+    } catch (RuntimeException e) {
+      require(type.isInstance(e) || e instanceof KvCacheFullException, () -> "wrong error: " + e);
+      refusals++;
+      return;
+    }
+    throw new AssertionError("a misuse was not refused");
+  }
+
+  /**
+   * A session of one layer, whatever happened to it, says what a new one says that reads its
+   * tokens.
+   */
+  private void compare(Held held) {
+    boolean layers = sliding() || recurrent();
+    boolean exact =
+        options.keyType() == KvCacheType.F32
+            && options.valueType() == KvCacheType.F32
+            && (options.flashAttention() == FlashAttention.OFF || bands());
+    boolean halves = options.keyType() == KvCacheType.F16 && !options.valueType().isQuantised();
+    if (layers || held.tokens.isEmpty() || !(exact || halves)) {
+      return;
+    }
+    double[] actual;
+    try {
+      actual = Differences.copy(held.session.logits());
+    } catch (KvCacheFullException e) {
+      require(poolIsFull(1), () -> "there was room: " + e);
+      return;
+    }
+    int[] tokens = held.tokens.stream().mapToInt(Integer::intValue).toArray();
+    try (LlamaContext context = model.newContext(options);
+        LlamaSession session = context.newSession()) {
+      session.append(tokens);
+      if (!context.ropeScaling().equals(held.session.context().ropeScaling())) {
+        return; // it was longer once
+      }
+      double difference = Differences.max(Differences.copy(session.logits()), actual);
+      require(difference < (exact ? 1e-3 : 0.2), () -> "logits differ by " + difference);
+      comparisons++;
+    }
+  }
+
+  private static void requireFinite(double[] logits) {
+    for (double logit : logits) {
+      require(Double.isFinite(logit), "a logit is not finite");
+    }
+  }
+
+  private static void require(boolean holds, String what) {
+    require(holds, () -> what);
+  }
+
+  private static void require(boolean holds, java.util.function.Supplier<String> what) {
+    if (!holds) {
+      throw new AssertionError(what.get());
+    }
+  }
+}
