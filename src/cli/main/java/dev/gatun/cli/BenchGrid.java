@@ -4,6 +4,9 @@ import dev.gatun.ContextOptions;
 import dev.gatun.FlashAttention;
 import dev.gatun.kv.KvCacheType;
 import dev.gatun.offload.GpuLayers;
+import dev.gatun.rope.RopeScaling;
+import dev.gatun.rope.RopeSpec;
+import dev.gatun.rope.StaticScaling;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -57,6 +60,7 @@ final class BenchGrid {
   private List<FlashAttention> flashAttention = List.of(FlashAttention.AUTO);
   private List<GpuLayers> gpuLayers = List.of(GpuLayers.all());
   private List<Boolean> hostKv = List.of(false);
+  private List<RopeScaling> ropes = List.of(RopeScaling.modelDefault());
 
   void declare(OptionTable table) {
     table
@@ -105,6 +109,11 @@ final class BenchGrid {
             "Type of the values in the KV cache (f16).",
             v -> valueTypes = types("-ctv", v))
         .value("-fa,--flash-attn", "on|off|auto", "Flash attention (auto).", this::flashAttention)
+        .value(
+            "--rope",
+            "SPEC",
+            "Position scaling, such as rerope:64 or yarn:8; several with semicolons (model).",
+            this::ropes)
         .value("-ngl,--n-gpu-layers", "N|all", "Layers on GPUs (all).", this::gpuLayers)
         .value(
             "-nkvo,--no-kv-offload", "0|1", "Keep the KV cache in host memory (0).", this::hostKv)
@@ -130,6 +139,24 @@ final class BenchGrid {
       list.add(ContextFlags.flashAttention("-fa", part));
     }
     flashAttention = list;
+  }
+
+  private void ropes(String value) {
+    List<RopeScaling> list = new ArrayList<>();
+    for (String part : value.split(";")) {
+      try {
+        RopeSpec spec = RopeSpec.parse(part.strip());
+        RopeScaling scaling = spec.at(2);
+        if (spec.followsLength() && scaling instanceof StaticScaling) {
+          throw CliException.usage(
+              "--rope " + part + " needs a factor here, such as " + spec.name() + ":8");
+        }
+        list.add(scaling);
+      } catch (IllegalArgumentException e) {
+        throw CliException.usage("--rope: " + e.getMessage());
+      }
+    }
+    ropes = list;
   }
 
   private void gpuLayers(String value) {
@@ -214,8 +241,12 @@ final class BenchGrid {
   }
 
   private List<ContextOptions> contexts() {
+    return ropes.stream().flatMap(rope -> contexts(rope).stream()).toList();
+  }
+
+  private List<ContextOptions> contexts(RopeScaling rope) {
     List<ContextOptions> all = new ArrayList<>();
-    ContextOptions base = ContextOptions.defaults();
+    ContextOptions base = ContextOptions.defaults().withRopeScaling(rope);
     for (int batch : batches) {
       for (int micro : microBatches) {
         for (KvCacheType k : keyTypes) {

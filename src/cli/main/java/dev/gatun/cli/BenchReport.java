@@ -99,6 +99,9 @@ final class BenchReport {
     if (options.flashAttention() != usual.flashAttention()) {
       extras.append(" fa ").append(options.flashAttention().name().toLowerCase(Locale.ROOT));
     }
+    if (!options.ropeScaling().equals(usual.ropeScaling())) {
+      extras.append(' ').append(options.ropeScaling().describe());
+    }
     if (!(test.gpuLayers() instanceof GpuLayers.All)) {
       extras.append(" ngl ").append(layers(test.gpuLayers()));
     }
@@ -132,6 +135,7 @@ final class BenchReport {
     fields.put("n_gpu_layers", (long) layers(result.test().gpuLayers()));
     fields.put("no_kv_offload", !options.offloadKv());
     fields.put("flash_attn", options.flashAttention().name().toLowerCase(Locale.ROOT));
+    fields.put("rope_scaling", options.ropeScaling().describe());
     fields.put("n_prompt", (long) result.test().promptTokens());
     fields.put("n_gen", (long) result.test().answerTokens());
     fields.put("n_depth", (long) result.test().depth());
