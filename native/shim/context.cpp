@@ -1,6 +1,7 @@
 // Contexts: creation, thread pools, interruption, decode, memory, saved state, adapters.
 #include "rope.hpp"
 
+#include "llama-context.h"
 #include "llama-ext.h"
 #include "llama-model.h"
 
@@ -78,6 +79,12 @@ void require_sequence(const llama_context * ctx, llama_seq_id seq) {
     if (seq < 0 || static_cast<uint32_t>(seq) >= count) {
         gatun::refuse("sequence " + std::to_string(seq) + " is outside 0.." + std::to_string(count - 1));
     }
+}
+
+// llama.cpp copies a sequence into another pool of cells only with the next decode. Done here, so that a state read now
+// has the copy and a state written now is not overwritten by it.
+void finish_copies(llama_context * ctx) {
+    ctx->memory_update(false);
 }
 
 } // namespace
@@ -218,6 +225,7 @@ int32_t gatun_state_seq_get(struct llama_context * ctx, uint8_t * dst, size_t si
     return guarded("llama_state_seq_get_data_ext", err, err_cap, [&]() -> int32_t {
         require_sequence(ctx, seq);
         require(dst != nullptr && written != nullptr, "dst and written may not be NULL");
+        finish_copies(ctx);
         *written = llama_state_seq_get_data_ext(ctx, dst, size, seq, flags);
         if (*written == 0) {
             fail("the state of sequence " + std::to_string(seq) + " does not fit into " + std::to_string(size) +
@@ -232,6 +240,7 @@ int32_t gatun_state_seq_set(struct llama_context * ctx, const uint8_t * src, siz
     return guarded("llama_state_seq_set_data_ext", err, err_cap, [&]() -> int32_t {
         require_sequence(ctx, seq);
         require(src != nullptr && read != nullptr, "src and read may not be NULL");
+        finish_copies(ctx);
         *read = llama_state_seq_set_data_ext(ctx, src, size, seq, flags);
         if (*read == 0) {
             fail("the state was not restored to sequence " + std::to_string(seq));

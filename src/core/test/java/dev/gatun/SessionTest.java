@@ -328,4 +328,31 @@ class SessionTest {
       assertEquals(10, session.remaining());
     }
   }
+
+  @Test
+  void aForkIntoItsOwnPool_isWhole_beforeAnythingIsDecoded() {
+    ContextOptions pools = options(512).withMaxSequences(2).withUnifiedKv(false);
+    int[] text = model.tokenizer().encode("The pass key of Mira is 48213.", true, true);
+    int[] other = model.tokenizer().encode("Lena lives in Bath, she said.", true, true);
+    try (LlamaContext context = model.newContext(pools);
+        LlamaSession session = context.newSession()) {
+      session.append(other);
+      float[] otherLogits = session.logits().toArray(ValueLayout.JAVA_FLOAT);
+      SessionState otherState = session.save();
+      session.clear();
+      session.append(text);
+      float[] logits = session.logits().toArray(ValueLayout.JAVA_FLOAT);
+      try (LlamaSession fork = session.fork()) {
+        SessionState state = fork.save();
+        fork.restore(otherState);
+        assertArrayEquals(otherLogits, fork.logits().toArray(ValueLayout.JAVA_FLOAT), 0.05f);
+        fork.restore(state);
+        assertArrayEquals(logits, fork.logits().toArray(ValueLayout.JAVA_FLOAT), 0.05f);
+      }
+      try (LlamaSession fork = session.fork()) {
+        session.restore(otherState);
+        assertArrayEquals(logits, fork.logits().toArray(ValueLayout.JAVA_FLOAT), 0.05f);
+      }
+    }
+  }
 }
