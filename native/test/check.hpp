@@ -142,14 +142,14 @@ inline llama_model * tiny_model() {
 struct context_holder {
     llama_context * ctx = nullptr;
 
-    explicit context_holder(uint32_t n_ctx, uint32_t n_seq_max = 1, gatun_rope * rope = nullptr) {
+    explicit context_holder(uint32_t n_ctx, uint32_t n_seq_max = 1, gatun_rope * rope = nullptr, int32_t n_threads = 2) {
         llama_context_params params;
         gatun_context_default_params(&params);
         params.n_ctx = n_ctx;
         params.n_batch = n_ctx;
         params.n_seq_max = n_seq_max;
-        params.n_threads = 2;
-        params.n_threads_batch = 2;
+        params.n_threads = n_threads;
+        params.n_threads_batch = n_threads;
         message err;
         if (gatun_context_new(tiny_model(), &params, rope, &ctx, err.text, sizeof(err.text)) != GATUN_OK) {
             throw failure(err.text);
