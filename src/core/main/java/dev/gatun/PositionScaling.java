@@ -72,12 +72,13 @@ final class PositionScaling {
     }
     boolean cpuOnly = model.isOnCpu();
     RopeFacts facts = RopeFacts.of(model.file());
+    boolean bandsPossible = options.flashAttention() != FlashAttention.OFF;
     if (asked instanceof Auto auto) {
       asked =
           RopeAdvisor.choose(
                   facts,
                   auto.targetTokens().orElse(contextTokens),
-                  auto.fast() || options.flashAttention() == FlashAttention.OFF,
+                  auto.fast() || !bandsPossible,
                   cpuOnly)
               .scaling();
       if (asked instanceof RopeScaling.ModelDefault) {
@@ -101,7 +102,7 @@ final class PositionScaling {
     RopeBasis basis = facts.basis();
     if (asked instanceof Dynamic dynamic) {
       if (dynamic.family() == Dynamic.Family.AUTO
-          && RopeChecks.twoBandHindrance(facts).isPresent()) {
+          && (!bandsPossible || RopeChecks.twoBandHindrance(facts).isPresent())) {
         dynamic = new Dynamic(Dynamic.Family.YARN);
       }
       Step first = step(dynamic, basis, 1);

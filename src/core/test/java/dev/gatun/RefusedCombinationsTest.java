@@ -219,8 +219,7 @@ class RefusedCombinationsTest {
             RopeScaling.selfExtend(),
             RopeScaling.rerope(),
             RopeScaling.leakyReRope(),
-            RopeScaling.dualChunk(),
-            new Dynamic(Dynamic.Family.AUTO))) {
+            RopeScaling.dualChunk())) {
       contextRefused(
           llama(), options().withFlashAttention(FlashAttention.OFF).withRopeScaling(bands));
     }
@@ -230,6 +229,20 @@ class RefusedCombinationsTest {
       modelRefused(model(Family.GEMMA3, 6, 128, 2, 1), options.withFullSlidingWindow(true));
       modelRefused(model(Family.MAMBA, 2, 128, 0, 0), options);
       modelRefused(model(Family.JAMBA, 2, 128, 2, 1), options);
+    }
+  }
+
+  @Test
+  void aChoiceOfTheBest_choosesWhatWorksWithoutFlashAttention() {
+    ContextOptions off = options().withFlashAttention(FlashAttention.OFF);
+    try (LlamaContext context = llama().newContext(off.withRopeScaling(RopeScaling.auto()))) {
+      assertEquals(RopeScaling.yarn(4), context.ropeScaling());
+    }
+    try (LlamaContext context =
+            llama().newContext(off.withRopeScaling(new Dynamic(Dynamic.Family.AUTO)));
+        LlamaSession session = context.newSession()) {
+      session.append(ReferenceFiles.tokens(100, 1));
+      assertEquals(RopeScaling.yarn(2), context.ropeScaling());
     }
   }
 

@@ -208,9 +208,11 @@ final class SequenceFuzz {
 
   private boolean bands() {
     RopeScaling scaling = options.ropeScaling();
+    boolean chosen =
+        scaling instanceof Auto
+            || (scaling instanceof Dynamic(Dynamic.Family family) && family == Dynamic.Family.AUTO);
     return scaling instanceof TwoBand
-        || (scaling instanceof Dynamic(Dynamic.Family family) && family == Dynamic.Family.AUTO)
-        || scaling instanceof Auto;
+        || (chosen && options.flashAttention() != FlashAttention.OFF && !sliding() && !recurrent());
   }
 
   private boolean contextMayBeRefused() {
