@@ -8,6 +8,7 @@ import dev.gatun.internal.NativeContext;
 import dev.gatun.internal.NativeMemory;
 import dev.gatun.kv.KvCacheType;
 import dev.gatun.rope.Dynamic;
+import dev.gatun.rope.FactorTable;
 import dev.gatun.rope.RopeScaling;
 import java.util.ArrayList;
 import java.util.BitSet;
@@ -230,6 +231,26 @@ public final class LlamaContext implements AutoCloseable {
   }
 
   /**
+   * Puts another table of frequency factors in place of the one that the context was made with, so
+   * that many can be tried at no cost beside the reading. The sessions keep their tokens and lose
+   * their cells; the next call reads the tokens again.
+   *
+   * @param table as many factors as before
+   * @throws IllegalStateException if the context was made with another scaling than a {@link
+   *     FactorTable}, or a generation is open
+   * @throws IllegalArgumentException if the number of factors is another
+   */
+  public void setFactorTable(FactorTable table) {
+    context.guard().enter();
+    try {
+      sessions.forEach(LlamaSession::requireIdle);
+      change(scaling.replacement(table));
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  /**
    * Returns how a {@link Dynamic} scaling has followed the text so far, oldest first; empty for
    * every other scaling.
    */
@@ -264,12 +285,16 @@ public final class LlamaContext implements AutoCloseable {
     if (step.isEmpty()) {
       return false;
     }
+    change(step.get());
+    return true;
+  }
+
+  private void change(PositionScaling.Step step) {
     for (LlamaSession session : sessions) {
       session.dropCells();
     }
-    context.setRope(step.get().hook());
-    scaling.taken(step.get());
-    return true;
+    context.setRope(step.hook());
+    scaling.taken(step);
   }
 
   /** Makes the scaling that of an empty text. Called inside the guard, without a cell in use. */

@@ -709,7 +709,8 @@ public final class LlamaSession implements AutoCloseable {
     }
   }
 
-  private void requireIdle() {
+  /** Refuses while a generation is open. */
+  void requireIdle() {
     if (active.get() != null) {
       throw new IllegalStateException(
           "a generation of this session is still open; read it to its end or close it first");

@@ -4,6 +4,7 @@ import dev.gatun.internal.RopeHook;
 import dev.gatun.internal.RopeParameters;
 import dev.gatun.rope.Auto;
 import dev.gatun.rope.Dynamic;
+import dev.gatun.rope.FactorTable;
 import dev.gatun.rope.Linear;
 import dev.gatun.rope.NtkAware;
 import dev.gatun.rope.ReRope;
@@ -152,6 +153,22 @@ final class PositionScaling {
     return dynamic.isEmpty() || bucketEnd == basis.orElseThrow().trainedTokens()
         ? Optional.empty()
         : Optional.of(step(dynamic.get(), basis.orElseThrow(), 1));
+  }
+
+  /**
+   * Returns what puts another table in place of the one that runs.
+   *
+   * @throws IllegalStateException if no table runs
+   * @throws IllegalArgumentException if it has another number of factors
+   */
+  Step replacement(FactorTable table) {
+    if (!(current instanceof FactorTable)) {
+      throw new IllegalStateException(
+          "the context runs %s and not a table; make it withRopeScaling(table)"
+              .formatted(current.describe()));
+    }
+    return new Step(
+        table, RopeParameters.hook(table.rotation(basis.orElseThrow())), Integer.MAX_VALUE);
   }
 
   /** Tells that a step was taken. */

@@ -19,6 +19,7 @@ final class Commands {
           "passkey",
           "needle",
           "stretch",
+          "rope-search",
           "help",
           "generate-completion",
           "train-start");
@@ -38,6 +39,7 @@ final class Commands {
       case "passkey" -> new PasskeyCommand();
       case "needle" -> new NeedleCommand();
       case "stretch" -> new StretchCommand();
+      case "rope-search" -> new RopeSearchCommand();
       case "help" -> new HelpCommand();
       case "generate-completion" -> new CompletionCommand();
       case "train-start" -> new TrainCommand();

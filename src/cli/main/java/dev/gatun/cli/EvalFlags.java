@@ -25,6 +25,23 @@ final class EvalFlags {
 
   /** Declares them; those of the command itself come next, in the same group. */
   void declare(OptionTable table) {
+    declareModel(table);
+    table.value(
+        "--rope,--methods",
+        "SPEC",
+        "Position scaling: model, none, linear, yarn, or with a factor yarn:8; several times,"
+            + " or a list with semicolons (plain names: commas too).",
+        v -> scalings.addAll(scalings("--rope", v)));
+    declareText(table, "Measurement:");
+    table.value(
+        "--resume",
+        "FILE",
+        "Keep results in this file and do not measure again what is in it.",
+        v -> resume = Path.of(v));
+  }
+
+  /** Declares which model runs and how. */
+  void declareModel(OptionTable table) {
     model.declare(table);
     table
         .group("Context:")
@@ -58,24 +75,18 @@ final class EvalFlags {
             "-fa,--flash-attn",
             "on|off|auto",
             "Flash attention (auto).",
-            v -> context = context.withFlashAttention(ContextFlags.flashAttention("-fa", v)))
-        .value(
-            "--rope,--methods",
-            "SPEC",
-            "Position scaling: model, none, linear, yarn, or with a factor yarn:8; several times,"
-                + " or a list with semicolons (plain names: commas too).",
-            v -> scalings.addAll(scalings("--rope", v)))
-        .group("Measurement:")
+            v -> context = context.withFlashAttention(ContextFlags.flashAttention("-fa", v)));
+  }
+
+  /** Begins a group with the text and the form of the output. */
+  void declareText(OptionTable table, String group) {
+    table
+        .group(group)
         .value(
             "-f,--file",
             "FILE",
             "Text to measure with; a novel's first chapters when left out.",
             v -> file = v)
-        .value(
-            "--resume",
-            "FILE",
-            "Keep results in this file and do not measure again what is in it.",
-            v -> resume = Path.of(v))
         .flag("--json", "Write one JSON object a result.", () -> json = true);
   }
 
@@ -142,6 +153,11 @@ final class EvalFlags {
       throw CliException.usage(file + " is empty; name a file with text in it");
     }
     return text;
+  }
+
+  /** Returns the name of that text. */
+  String textName() {
+    return file == null ? Heldout.FILE : Path.of(file).getFileName().toString();
   }
 
   /** Opens the file of results. */

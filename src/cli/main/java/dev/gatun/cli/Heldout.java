@@ -7,7 +7,8 @@ import java.nio.charset.StandardCharsets;
 
 /** The prose inside the program, which the built-in model has never seen (public domain). */
 final class Heldout {
-  private static final String FILE = "heldout.txt";
+  /** Its name. */
+  static final String FILE = "heldout.txt";
 
   private Heldout() {}
 

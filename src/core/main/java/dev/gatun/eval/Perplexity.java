@@ -112,10 +112,10 @@ public final class Perplexity implements EvalTask {
     try (Arena arena = Arena.ofConfined();
         LlamaContext context = configuration.newContext(options.contextTokens());
         LlamaSession session = context.newSession()) {
-      Run run = new Run(session, cancellation, progress, System.nanoTime());
       if (reference.isEmpty()) {
-        return run.measure();
+        return run(session, cancellation, progress);
       }
+      Run run = new Run(session, cancellation, progress, System.nanoTime());
       try (LlamaContext other = reference.get().newContext(options.contextTokens());
           LlamaSession otherSession = other.newSession()) {
         MemorySegment kept =
@@ -124,6 +124,15 @@ public final class Perplexity implements EvalTask {
         return run.measure();
       }
     }
+  }
+
+  /**
+   * Measures in a session of a context that was made before, whatever its scaling is now.
+   *
+   * @param session of a context for so many tokens; what it holds is forgotten
+   */
+  EvalPoint run(LlamaSession session, Cancellation cancellation, EvalProgress progress) {
+    return new Run(session, cancellation, progress, System.nanoTime()).measure();
   }
 
   private static int chunkTokens(int vocabulary) {

@@ -37,6 +37,9 @@ public final class RopeChecks {
         if (facts.isScaled() && !table.replacesFileScaling()) {
           throw scaledTwice(scaling, facts);
         }
+        if (table instanceof RopePreset preset) {
+          fitting(scaling, () -> preset.requireModel(facts));
+        }
         fitting(scaling, () -> table.rotation(facts.basis()));
       }
       case TwoBand band -> {

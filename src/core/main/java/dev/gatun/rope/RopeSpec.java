@@ -1,13 +1,12 @@
 package dev.gatun.rope;
 
-import dev.gatun.json.Json;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Map;
 import java.util.Objects;
 import java.util.function.DoubleFunction;
 
@@ -65,7 +64,7 @@ public final class RopeSpec {
       return fixed("hf", HuggingFaceRope.parse(read(text.substring(3))));
     }
     if (text.startsWith("table:")) {
-      return fixed("table", table(read(text.substring(6))));
+      return fixed("table", table(text.substring(6)));
     }
     return new RopeSpecReader(text).read();
   }
@@ -120,19 +119,13 @@ public final class RopeSpec {
     return name;
   }
 
-  private static FactorTable table(String json) {
+  /** A table with the model that it was made for, where the file says so. */
+  private static StaticScaling table(String file) {
     try {
-      Map<String, Object> preset = Json.parseObject(json);
-      Object attention = preset.getOrDefault("attention_factor", 1.0);
-      if (!(attention instanceof Number number)) {
-        throw new IllegalArgumentException("\"attention_factor\" must be a number");
-      }
-      return new FactorTable(HuggingFaceRope.table(preset, "factors"), number.doubleValue());
-    } catch (Json.JsonException e) {
-      throw new IllegalArgumentException(
-          "a table is JSON with \"factors\" and perhaps \"attention_factor\", but "
-              + e.getMessage(),
-          e);
+      RopePreset preset = RopePreset.read(Path.of(file));
+      return preset.model().isPresent() ? preset : preset.table();
+    } catch (UncheckedIOException | InvalidPathException e) {
+      throw new IllegalArgumentException("cannot read the file '" + file + "': " + e, e);
     }
   }
 

@@ -17,7 +17,8 @@ public sealed interface StaticScaling extends RopeScaling
         Yarn,
         LongRope,
         Llama3,
-        FactorTable {
+        FactorTable,
+        RopePreset {
 
   /**
    * Returns the table for a model.
