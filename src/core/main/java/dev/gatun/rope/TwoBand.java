@@ -6,9 +6,9 @@ package dev.gatun.rope;
  *
  * <p>With {@code i} the position of a query, {@code j <= i} that of a key and {@code R(p)} the
  * rotation by {@code p}, the score is {@code R(queryPosition)q · R(keyPosition)k}. Every method
- * here moves a far key to a place that depends on {@code j} alone, and the cache holds it there; near
- * keys are turned from it when they are met. It works on the CPU, with flash attention, for models
- * whose layers all attend to the whole text.
+ * here moves a far key to a place that depends on {@code j} alone, and the cache holds it there;
+ * near keys are turned from it when they are met. It works on the CPU, with flash attention, for
+ * models whose layers all attend to the whole text.
  *
  * <p>A parameter that is 0 is chosen for the model and the context by {@link #resolved}. The
  * functions of positions ask for a resolved value.
