@@ -331,7 +331,8 @@ public final class LlamaSession implements AutoCloseable {
             "the state holds %,d tokens and this session at most %,d; raise contextTokens"
                 .formatted(state.size(), context.sequenceTokens()));
       }
-      forget();
+      dropCells(); // and keep the scaling, which is the state's
+      size = 0;
       if (state.decoded() > 0) {
         NativeMemory.restore(context, sequence, state.cells());
       }

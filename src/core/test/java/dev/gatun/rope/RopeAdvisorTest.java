@@ -30,7 +30,8 @@ class RopeAdvisorTest {
   void tinyModel() {
     RopeFacts tiny = RopeFacts.of(GgufFile.open(TestModels.tiny()));
     assertEquals(RopeScaling.modelDefault(), choice(tiny, 256, false, true).scaling());
-    assertEquals(RopeScaling.yarn(2), choice(tiny, 512, false, true).scaling());
+    assertEquals(RopeScaling.yarn(1.5), choice(tiny, 384, false, true).scaling());
+    assertEquals(new ReRope(64, true), choice(tiny, 512, false, true).scaling());
     assertEquals(new ReRope(64, true), choice(tiny, 1024, false, true).scaling());
     assertEquals(new ReRope(64, true), choice(tiny, 4096, false, true).scaling());
     assertEquals(16, choice(tiny, 4096, false, true).ratio());
