@@ -75,7 +75,7 @@ class ChatCommandTest {
             "-n",
             "24");
     assertEquals(ExitCode.OK, result.code(), result.err());
-    assertTrue(result.err().contains("using YaRN with factor"), result.err());
+    assertTrue(result.err().contains("using ReRoPE"), result.err());
     assertEquals("Lena lives in Bath.", result.out().lines().toList().getLast());
   }
 
