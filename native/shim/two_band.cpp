@@ -1,4 +1,5 @@
-// The two-band attention kernel, and the maps behind it.
+// The two-band attention kernel, and the maps behind it. One file although it is long: what is inlined into the kernel is
+// compiled for each instruction set together with it.
 #include "two_band.hpp"
 
 #include <algorithm>
@@ -340,13 +341,13 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
     scratch & s = thread_scratch();
     const int max_rows = static_cast<int>(tile * heads_each);
     const bool few = max_rows <= LANES;
-    s.side_by_side.assign(few ? static_cast<size_t>(variants) * d * LANES : 0, 0.0f);
+    s.side_by_side.resize(few ? static_cast<size_t>(variants) * d * LANES : 0); // unused lanes are never read out
     s.queries.resize(static_cast<size_t>(variants) * max_rows * d);
     s.keys.resize(static_cast<size_t>(BLOCK) * d);
     s.near.resize(static_cast<size_t>(BLOCK) * d);
     s.keys_t.resize(static_cast<size_t>(BLOCK) * d);
     s.near_t.resize(static_cast<size_t>(BLOCK) * d);
-    s.values.assign(static_cast<size_t>(BLOCK) * dvp, 0);
+    s.values.resize(static_cast<size_t>(BLOCK) * dvp); // nor is the padding of a row
     s.scores.resize(static_cast<size_t>(max_rows) * BLOCK);
     s.other.resize(static_cast<size_t>(max_rows) * BLOCK);
     s.sums.resize(static_cast<size_t>(max_rows) * dvp);

@@ -39,7 +39,7 @@ final class PositionScaling {
   private final Optional<Dynamic> dynamic;
   private final RopeParameters parameters;
   private RopeScaling current;
-  private int bucketEnd = Integer.MAX_VALUE;
+  private int bucketEnd;
 
   private PositionScaling(
       Optional<RopeBasis> basis,
@@ -64,12 +64,7 @@ final class PositionScaling {
     boolean yarnInFile = model.metadata().rope().scalingType().orElse("").equals("yarn");
     if (asked instanceof RopeScaling.ModelDefault) {
       // First and without the facts: it is the usual case.
-      return new PositionScaling(
-          Optional.empty(),
-          Optional.empty(),
-          RopeParameters.ofModel(yarnInFile),
-          asked,
-          Integer.MAX_VALUE);
+      return fixed(RopeParameters.ofModel(yarnInFile), asked);
     }
     boolean cpuOnly = model.isOnCpu();
     RopeFacts facts = RopeFacts.of(model.file());
@@ -83,22 +78,12 @@ final class PositionScaling {
                   cpuOnly)
               .scaling();
       if (asked instanceof RopeScaling.ModelDefault) {
-        return new PositionScaling(
-            Optional.empty(),
-            Optional.empty(),
-            RopeParameters.ofModel(yarnInFile),
-            asked,
-            Integer.MAX_VALUE);
+        return fixed(RopeParameters.ofModel(yarnInFile), asked);
       }
     }
     RopeChecks.requireApplicable(asked, facts);
     if (asked instanceof RopeScaling.None || asked instanceof RopeScaling.Frequency) {
-      return new PositionScaling(
-          Optional.empty(),
-          Optional.empty(),
-          RopeParameters.of(asked, NO_BASIS, cpuOnly, yarnInFile),
-          asked,
-          Integer.MAX_VALUE);
+      return fixed(RopeParameters.of(asked, NO_BASIS, cpuOnly, yarnInFile), asked);
     }
     RopeBasis basis = facts.basis();
     if (asked instanceof Dynamic dynamic) {
@@ -124,6 +109,12 @@ final class PositionScaling {
         RopeParameters.of(scaling, basis, cpuOnly, yarnInFile),
         scaling,
         Integer.MAX_VALUE);
+  }
+
+  /** A scaling that never changes and is not derived from the model's rotation. */
+  private static PositionScaling fixed(RopeParameters parameters, RopeScaling scaling) {
+    return new PositionScaling(
+        Optional.empty(), Optional.empty(), parameters, scaling, Integer.MAX_VALUE);
   }
 
   /** Returns what the context is created with. */
