@@ -316,7 +316,7 @@ class CellsTest {
       cells.decode(0, 80, part(80, 90));
       if (layout.type() != KvCacheType.BF16) {
         NativeMemory.discard(cells.context, 1, 10, 30);
-        NativeMemory.shift(cells.context, 1, 20, 5);
+        NativeMemory.shift(cells.context, 1, 20, -1, 5);
       }
       NativeCells.remove(cells.context, 1, 3, 9);
       assertArrayEquals(rows, cells.bytes(0), "rows");
