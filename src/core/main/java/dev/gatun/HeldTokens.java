@@ -44,6 +44,10 @@ final class HeldTokens {
     return Arrays.copyOf(ids, size);
   }
 
+  int[] ids(int from, int to) {
+    return Arrays.copyOfRange(ids, from, to);
+  }
+
   int[] positions() {
     return Arrays.copyOf(positions, size);
   }

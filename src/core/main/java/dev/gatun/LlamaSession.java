@@ -86,10 +86,7 @@ public final class LlamaSession implements AutoCloseable {
     return cells.held().positions();
   }
 
-  /**
-   * Returns how many tokens the overflow policy and {@link #retain} have dropped since the session
-   * was empty.
-   */
+  /** Returns how many tokens the overflow policy has dropped since the session was empty. */
   public long droppedTokens() {
     return overflow.droppedTokens();
   }
@@ -329,9 +326,7 @@ public final class LlamaSession implements AutoCloseable {
                 .formatted(owner.model().description()));
       }
       owner.requireFixedScaling();
-      int before = size();
       cells.retain(keep);
-      overflow.countDropped(before - size());
     } finally {
       context.guard().exit();
     }

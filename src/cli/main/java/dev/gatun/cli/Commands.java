@@ -20,6 +20,7 @@ final class Commands {
           "needle",
           "stretch",
           "rope-search",
+          "stream",
           "help",
           "generate-completion",
           "train-start");
@@ -40,6 +41,7 @@ final class Commands {
       case "needle" -> new NeedleCommand();
       case "stretch" -> new StretchCommand();
       case "rope-search" -> new RopeSearchCommand();
+      case "stream" -> new StreamCommand();
       case "help" -> new HelpCommand();
       case "generate-completion" -> new CompletionCommand();
       case "train-start" -> new TrainCommand();
