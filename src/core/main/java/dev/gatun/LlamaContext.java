@@ -4,8 +4,10 @@ import dev.gatun.error.ContextCreateException;
 import dev.gatun.error.UnsupportedOperationForModelException;
 import dev.gatun.internal.ContextParameters;
 import dev.gatun.internal.NativeAdapters;
+import dev.gatun.internal.NativeCells;
 import dev.gatun.internal.NativeContext;
 import dev.gatun.internal.NativeMemory;
+import dev.gatun.kv.Compaction;
 import dev.gatun.kv.KvCacheType;
 import dev.gatun.rope.Dynamic;
 import dev.gatun.rope.FactorTable;
@@ -232,6 +234,29 @@ public final class LlamaContext implements AutoCloseable {
     context.guard().enter();
     try {
       NativeAdapters.clearControlVector(context);
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  /**
+   * Moves the used cells to the front of the cache, so that attention runs over used cells only and
+   * the memory behind them goes back to the system. It pays when a good part of a long context was
+   * evicted, truncated or closed while later cells stayed: attention runs up to the last used cell,
+   * empty ones included. It costs one copy of the cells that move.
+   *
+   * <p>Sessions keep their tokens, positions and shared cells. Flash attention adds values up in
+   * half precision in the order of the cells, which stays; logits differ by that rounding at most.
+   *
+   * @throws UnsupportedOperationForModelException if the model has no such cells (recurrent state),
+   *     or positions of several dimensions
+   */
+  public Compaction compact() {
+    context.guard().enter();
+    try {
+      NativeCells.Compaction done = NativeCells.compact(context);
+      return new Compaction(
+          done.moved(), done.extentBefore(), done.extentAfter(), done.releasedBytes());
     } finally {
       context.guard().exit();
     }
