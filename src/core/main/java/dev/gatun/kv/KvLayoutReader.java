@@ -400,10 +400,9 @@ final class KvLayoutReader {
   }
 
   private static boolean isTrue(GgufValue value) {
-    return switch (value) {
-      case GgufValue.Bool truth -> truth.value();
-      case GgufValue.Whole whole -> whole.value() != 0;
-      default -> false;
-    };
+    // No pattern switch here: its first use costs a cold start some milliseconds.
+    return value instanceof GgufValue.Bool truth
+        ? truth.value()
+        : value instanceof GgufValue.Whole whole && whole.value() != 0;
   }
 }

@@ -59,7 +59,11 @@ public record KvPlan(
 
   /** Returns the bytes of all cells and states. */
   public long totalBytes() {
-    return groups.stream().mapToLong(Group::bytes).reduce(0, KvPlan::plus);
+    long bytes = 0;
+    for (Group group : groups) {
+      bytes = plus(bytes, group.bytes());
+    }
+    return bytes;
   }
 
   /** Returns the bytes of the recurrent states of all sequences; 0 without such layers. */
