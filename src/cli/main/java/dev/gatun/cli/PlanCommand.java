@@ -120,7 +120,7 @@ final class PlanCommand extends Command {
             text.append(
                 String.format(
                     Locale.ROOT,
-                    "%,d tokens of context, %,d for each of %,d sequences; keys %s, values %s%n%n",
+                    "%,d tokens of context, at most %,d in one of %,d sequences; keys %s, values %s%n%n",
                     known.contextTokens(),
                     known.sequenceTokens(),
                     known.settings().maxSequences(),
