@@ -9,6 +9,9 @@ import dev.gatun.internal.NativeContext;
 import dev.gatun.internal.NativeMemory;
 import dev.gatun.kv.Compaction;
 import dev.gatun.kv.KvCacheType;
+import dev.gatun.kv.KvLayout;
+import dev.gatun.kv.KvPlan;
+import dev.gatun.kv.KvSettings;
 import dev.gatun.rope.Dynamic;
 import dev.gatun.rope.FactorTable;
 import dev.gatun.rope.RopeScaling;
@@ -35,6 +38,7 @@ public final class LlamaContext implements AutoCloseable {
   private final LlamaModel model;
   private final ContextOptions options;
   private final NativeContext context;
+  private final Optional<KvPlan> kvPlan;
   private final PositionScaling scaling;
   private final List<ScalingChange> scalingChanges = new ArrayList<>();
   private final BitSet freeSequences = new BitSet();
@@ -55,8 +59,12 @@ public final class LlamaContext implements AutoCloseable {
               .formatted(model.description()));
     }
     int contextTokens = options.contextTokens().orElse(Math.max(2, model.trainedContextTokens()));
+    requireOutputs(contextTokens);
     KvBytes.requireWholeBlocks(model.metadata(), options);
-    KvBytes.requireRoom(model, options, contextTokens);
+    Optional<KvLayout> layout = KvLayout.of(model.metadata());
+    KvSettings settings = options.kvSettings(contextTokens);
+    KvBytes.requireRoom(model, layout, settings);
+    this.kvPlan = layout.map(known -> known.plan(settings));
     this.scaling = PositionScaling.of(model, options, contextTokens);
     requireFlashAttention();
     this.context =
@@ -174,6 +182,16 @@ public final class LlamaContext implements AutoCloseable {
     } finally {
       context.guard().exit();
     }
+  }
+
+  /**
+   * Returns the predicted bytes and cells of the context's memory, and of a session in it: what a
+   * request is admitted by. Any thread; asks nobody.
+   *
+   * @return empty for an architecture whose memory is not predicted
+   */
+  public Optional<KvPlan> kvPlan() {
+    return kvPlan;
   }
 
   /**
@@ -298,6 +316,16 @@ public final class LlamaContext implements AutoCloseable {
   /** Tells whether the cells hold keys as a far band sees them. */
   boolean hasFarKeys() {
     return scaling.hasFarKeys();
+  }
+
+  /** llama.cpp keeps room for as many outputs as a batch has, and aborts on more sequences. */
+  private void requireOutputs(int contextTokens) {
+    int batch = Math.min(contextTokens, options.batchTokens());
+    if (batch < options.maxSequences()) {
+      throw new ContextCreateException(
+          "a batch of %,d tokens has no token for each of %,d sequences; raise batchTokens and contextTokens to at least %,d, or lower maxSequences"
+              .formatted(batch, options.maxSequences(), options.maxSequences()));
+    }
   }
 
   private void requireFlashAttention() {
