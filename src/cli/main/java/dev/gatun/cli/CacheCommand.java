@@ -53,7 +53,7 @@ final class CacheCommand extends Command {
   void declare(OptionTable table) {
     table
         .positional(
-            "ACTION [FILE...]",
+            "ACTION|FILE",
             "list (also when left out), inspect, verify or prune; then files.",
             MOST_FILES,
             this::argument)

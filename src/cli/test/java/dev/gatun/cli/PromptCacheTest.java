@@ -52,7 +52,7 @@ class PromptCacheTest {
     Console.Result second = ask(cache, document, "What is the work of Felix?");
     assertEquals("Felix works as a sailor.\n", second.out(), second.err());
     int[] counts = reused(second);
-    assertTrue(counts[0] > 20 && counts[0] < counts[1], second.err());
+    assertTrue(counts[0] >= 20 && counts[0] < counts[1], second.err());
 
     Console.Result again = ask(cache, document, "What is the work of Felix?");
     assertEquals(second.out(), again.out());
