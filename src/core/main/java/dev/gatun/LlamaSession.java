@@ -495,6 +495,10 @@ public final class LlamaSession implements AutoCloseable {
     context.guard().exit();
   }
 
+  SessionCells cells() {
+    return cells;
+  }
+
   NativeContext nativeContext() {
     return context;
   }
@@ -538,8 +542,7 @@ public final class LlamaSession implements AutoCloseable {
     owner.requireVocabulary(ids);
     for (int done = 0; done < ids.length; ) {
       int count = overflow.makeRoom(ids.length - done, operation);
-      int first = Math.toIntExact(overflow.droppedTokens() + size());
-      cells.show(ids, done, count, first, operation, consumer);
+      cells.show(ids, done, count, overflow.nextNumber(), operation, consumer);
       done += count;
     }
   }
