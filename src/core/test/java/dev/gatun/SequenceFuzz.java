@@ -518,7 +518,7 @@ final class SequenceFuzz {
     try {
       boolean done =
           allowed(
-              end ? recurrent() || sliding() : keysCannotMove(),
+              end ? recurrent() || sliding() : keysCannotMove() || sliding(),
               () -> held.session.discard(from, to));
       if (done) {
         require(end || from == to || !keysCannotMove(), "moved what cannot move");
@@ -550,8 +550,9 @@ final class SequenceFuzz {
     int[] inserted = tokens();
     boolean fits = inserted.length - removed <= held.session.remaining();
     boolean refused = keysCannotMove() || options.ropeScaling() instanceof Dynamic;
+    boolean mayBeRefused = refused || sliding(); // its old cells may be gone
     try {
-      if (allowed(refused, () -> held.session.splice(at, removed, inserted))) {
+      if (allowed(mayBeRefused, () -> held.session.splice(at, removed, inserted))) {
         require(!refused && fits, "spliced what cannot be spliced");
         held.cells.splice(at, removed, inserted);
       }
