@@ -57,7 +57,7 @@ public final class Generation implements AutoCloseable, Iterable<Piece> {
     this.session = session;
     this.options = options;
     this.prompt = prompt;
-    this.cachedTokens = session.position();
+    this.cachedTokens = session.size();
     this.promptTokens = cachedTokens;
     LlamaModel owner = session.context().model();
     this.model = owner.nativeModel();
@@ -134,7 +134,7 @@ public final class Generation implements AutoCloseable, Iterable<Piece> {
           session.feed(prompt, operation, options.prefillProgress());
           session.computeLogits(operation);
         });
-    promptTokens = session.position();
+    promptTokens = session.size();
     sampler.acceptPrompt(session.tokens());
     started = true;
     long now = System.nanoTime();
@@ -163,7 +163,7 @@ public final class Generation implements AutoCloseable, Iterable<Piece> {
       alternatives = alternatives(logits, size, sum, options.logProbabilities().getAsInt());
     }
     lastToken = token;
-    session.addPending(token);
+    session.run(operation, () -> session.addPending(token, operation));
     completionTokens++;
     String text = stops.append(decoder.next(token));
     if (stops.isMatched()) {

@@ -90,15 +90,27 @@ public final class LlamaContext implements AutoCloseable {
    *     embedding models
    */
   public LlamaSession newSession() {
+    return newSession(SessionOptions.defaults());
+  }
+
+  /**
+   * Begins an empty sequence.
+   *
+   * @param sessionOptions its budget of cells, and what happens when it is used up
+   * @throws IllegalStateException if {@link ContextOptions#maxSequences()} sessions are open
+   * @throws UnsupportedOperationForModelException if the model keeps no memory of a sequence, as
+   *     embedding models, or the overflow policy does not work with model and context
+   */
+  public LlamaSession newSession(SessionOptions sessionOptions) {
     context.guard().enter();
     try {
-      return openSession();
+      return openSession(sessionOptions);
     } finally {
       context.guard().exit();
     }
   }
 
-  LlamaSession openSession() {
+  LlamaSession openSession(SessionOptions sessionOptions) {
     if (!context.hasMemory()) {
       throw new UnsupportedOperationForModelException(
           "%s keeps no memory of a sequence, so it cannot generate text; it is an embedding model"
@@ -110,8 +122,8 @@ public final class LlamaContext implements AutoCloseable {
           "all %d sequences of the context are in use; close a session or raise maxSequences"
               .formatted(options.maxSequences()));
     }
+    LlamaSession session = new LlamaSession(this, context, sequence, sessionOptions);
     freeSequences.clear(sequence);
-    LlamaSession session = new LlamaSession(this, context, sequence);
     sessions.add(session);
     return session;
   }
@@ -338,6 +350,30 @@ public final class LlamaContext implements AutoCloseable {
     if (reason != null) {
       throw new UnsupportedOperationForModelException(
           "this context of " + model.description() + " " + reason);
+    }
+  }
+
+  /** Tells whether the scaling follows the length of the text. */
+  boolean scalingFollowsLength() {
+    return options.ropeScaling() instanceof Dynamic;
+  }
+
+  /** Refuses what a scaling that follows the length could not read again. */
+  void requireFixedScaling() {
+    if (scalingFollowsLength()) {
+      throw new UnsupportedOperationForModelException(
+          "a scaling that follows the length of the text reads it again, which cannot be done when a part was dropped; choose a fixed scaling");
+    }
+  }
+
+  /** Refuses token ids that the model does not have. */
+  void requireVocabulary(int[] ids) {
+    int vocabulary = model.vocabularySize();
+    for (int id : ids) {
+      if (id < 0 || id >= vocabulary) {
+        throw new IndexOutOfBoundsException(
+            "token %d is not in the vocabulary of %d tokens".formatted(id, vocabulary));
+      }
     }
   }
 

@@ -12,8 +12,8 @@ public interface LogitsConsumer {
   /**
    * Takes the logits after one token.
    *
-   * @param position position of that token in the session; the logits are about the token at {@code
-   *     position + 1}
+   * @param position number of that token in the text that the session has read, from 0, dropped
+   *     tokens counted too; the logits are about the token after it
    * @param logits float32, {@code [vocabularySize]}, in place, read-only; valid only during the
    *     call
    */

@@ -13,6 +13,7 @@ import java.lang.foreign.MemorySegment;
 public final class SessionState {
   private final Settings settings;
   private final int[] tokens;
+  private final int[] positions;
   private final int decoded;
   private final MemorySegment cells;
 
@@ -38,9 +39,10 @@ public final class SessionState {
       boolean unified,
       boolean allCells) {}
 
-  SessionState(Settings settings, int[] tokens, int decoded, MemorySegment cells) {
+  SessionState(Settings settings, int[] tokens, int[] positions, int decoded, MemorySegment cells) {
     this.settings = settings;
     this.tokens = tokens;
+    this.positions = positions;
     this.decoded = decoded;
     this.cells = cells;
   }
@@ -53,6 +55,11 @@ public final class SessionState {
   /** Returns a copy of the tokens. */
   public int[] tokens() {
     return tokens.clone();
+  }
+
+  /** Returns a copy of the tokens' positions, ascending. */
+  public int[] positions() {
+    return positions.clone();
   }
 
   /** Returns the bytes of the cells. */

@@ -76,7 +76,7 @@ final class Conversation implements AutoCloseable {
       LlamaSession ready = session(tokens);
       int common = common(ready.tokens(), tokens);
       keep(ready, common);
-      int[] rest = Arrays.copyOfRange(tokens, ready.position(), tokens.length);
+      int[] rest = Arrays.copyOfRange(tokens, ready.size(), tokens.length);
       StringBuilder answer = new StringBuilder();
       try (Generation generation = ready.generate(rest, prompt.with(options))) {
         for (Piece piece : generation) {
@@ -119,7 +119,7 @@ final class Conversation implements AutoCloseable {
   }
 
   private static void keep(LlamaSession session, int tokens) {
-    if (tokens == session.position()) {
+    if (tokens == session.size()) {
       return;
     }
     try {

@@ -88,6 +88,11 @@ public final class NativeMemory {
     return llama_memory_seq_rm(context.memory(), sequence, position, ALL);
   }
 
+  /** Removes the cells of a range of positions from a sequence; the others keep theirs. */
+  public static void remove(NativeContext context, int sequence, int from, int to) {
+    llama_memory_seq_rm(context.memory(), sequence, from, to);
+  }
+
   /** Tells whether the memory can move positions at all ({@code llama_memory_can_shift}). */
   public static boolean canShift(NativeContext context) {
     return llama_memory_can_shift(context.memory());
@@ -106,17 +111,18 @@ public final class NativeMemory {
   }
 
   /**
-   * Moves the positions from one on by a distance and turns the cached keys at once. The caller has
+   * Moves the positions of a range by a distance and turns the cached keys at once. The caller has
    * refused what llama.cpp aborts on.
    *
+   * @param to end of the range; -1: to the end of the sequence
    * @throws IllegalStateException if another sequence shares the cells; nothing is changed
    * @throws DecodeException if the turn fails
    */
-  public static void shift(NativeContext context, int sequence, int from, int distance) {
+  public static void shift(NativeContext context, int sequence, int from, int to, int distance) {
     ErrorBuffer error = context.error();
     int status =
         gatun_memory_shift(
-            context.handle(), sequence, from, ALL, distance, error.segment(), error.capacity());
+            context.handle(), sequence, from, to, distance, error.segment(), error.capacity());
     checkShift(status, error);
   }
 

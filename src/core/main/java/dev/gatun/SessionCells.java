@@ -1,0 +1,356 @@
+package dev.gatun;
+
+import dev.gatun.error.AlreadyClosedException;
+import dev.gatun.error.CallbackException;
+import dev.gatun.error.DecodeException;
+import dev.gatun.error.KvCacheFullException;
+import dev.gatun.error.OperationCancelledException;
+import dev.gatun.error.UnsupportedOperationForModelException;
+import dev.gatun.internal.NativeContext;
+import dev.gatun.internal.NativeMemory;
+import dev.gatun.internal.Status;
+import java.time.Duration;
+import java.util.BitSet;
+import java.util.function.BooleanSupplier;
+
+/**
+ * The tokens of one sequence and their cells: what the session holds, what the KV cache holds and
+ * what a failed call takes back stay equal here.
+ *
+ * <p>The first {@link #decoded()} of the held tokens are in the cache; the rest is read with the
+ * next call that needs logits. Every method is called inside the context's guard.
+ */
+final class SessionCells {
+  private static final PrefillProgress QUIET = (done, total) -> {};
+
+  /** Most bytes of logits in one decode of {@link #show}: the native side keeps the buffer. */
+  private static final int SHOW_BYTES = 64 << 20;
+
+  private final LlamaContext owner;
+  private final NativeContext context;
+  private final int sequence;
+  private final BooleanSupplier closed;
+  private final HeldTokens held = new HeldTokens();
+  private int decoded;
+
+  /** Value of {@link LlamaContext#decodes()} when the logits of the last token were computed. */
+  private long logitsAt = -1;
+
+  SessionCells(LlamaContext owner, NativeContext context, int sequence, BooleanSupplier closed) {
+    this.owner = owner;
+    this.context = context;
+    this.sequence = sequence;
+    this.closed = closed;
+  }
+
+  HeldTokens held() {
+    return held;
+  }
+
+  int decoded() {
+    return decoded;
+  }
+
+  int sequence() {
+    return sequence;
+  }
+
+  // ---- reading ----------------------------------------------------------------------------------
+
+  /** Appends tokens and computes the logits of the last one. */
+  void feed(int[] ids, int offset, int count, Operation operation, PrefillProgress progress) {
+    if (count > 0) {
+      held.stage(ids, offset, count);
+      decodeTo(held.size() + count, operation, progress);
+      held.accept(count);
+    }
+  }
+
+  /** As {@link #feed}, with the logits after each token. */
+  void show(
+      int[] ids, int offset, int count, int first, Operation operation, LogitsConsumer consumer) {
+    if (count > 0) {
+      held.stage(ids, offset, count);
+      showTo(held.size() + count, first, operation, consumer);
+      held.accept(count);
+    }
+  }
+
+  /** Makes sure that the context holds the logits of the last token. */
+  void computeLogits(Operation operation) {
+    int size = held.size();
+    if (size == 0) {
+      throw new IllegalStateException("the session is empty; append a text first");
+    }
+    if (decoded == size && logitsAt == owner.decodes()) {
+      return;
+    }
+    if (decoded == size) {
+      // Another session decoded in between, or this one was restored, forked or moved: the last
+      // token is decoded again.
+      if (!removeFrom(size - 1)) {
+        throw new UnsupportedOperationForModelException(
+            "the last token must be read again, because another session was used in between or this one was restored or forked, and the recurrent state of %s cannot step back; append at least one token"
+                .formatted(owner.model().description()));
+      }
+      decoded = size - 1;
+      held.closeGapsFrom(decoded); // a batch has to follow the last cell at once
+    }
+    decodeTo(size, operation, QUIET);
+  }
+
+  private void decodeTo(int end, Operation operation, PrefillProgress progress) {
+    followLength(end, operation);
+    decodeRange(end, operation, progress);
+  }
+
+  /** Makes the scaling fit the length; what was read under another one is read again. */
+  private void followLength(int end, Operation operation) {
+    int had = decoded;
+    if (owner.growScaling(end)) {
+      long began = System.nanoTime();
+      readAgain(had, operation);
+      owner.scalingChanged(
+          new ScalingChange(
+              end, owner.ropeScaling(), had, Duration.ofNanos(System.nanoTime() - began)));
+    }
+  }
+
+  /** Decodes what was dropped. When that fails the tokens stay, and the next call reads on. */
+  private void readAgain(int end, Operation operation) {
+    while (decoded < end) {
+      decodeRange(Math.min(end, decoded + context.batchTokens()), operation, QUIET);
+    }
+  }
+
+  private void decodeRange(int end, Operation operation, PrefillProgress progress) {
+    int start = decoded;
+    while (decoded < end) {
+      int count = Math.min(context.batchTokens(), end - decoded);
+      for (int i = 0; i < count; i++) {
+        int index = decoded + i;
+        context.put(i, held.id(index), held.stagedPosition(index), sequence, index == end - 1);
+      }
+      int status = operation.shouldStop() ? NativeContext.STOPPED : owner.decode(count);
+      if (status != Status.OK) {
+        throw failure(status, start, end);
+      }
+      decoded += count;
+      if (progress != QUIET) {
+        report(progress, start, end);
+      }
+    }
+    logitsAt = owner.decodes();
+  }
+
+  private void showTo(int end, int firstShown, Operation operation, LogitsConsumer consumer) {
+    followLength(end, operation);
+    int start = decoded;
+    int size = held.size();
+    int vocabulary = owner.model().vocabularySize();
+    int most = Math.clamp(SHOW_BYTES / (4L * vocabulary), 1, context.batchTokens());
+    while (decoded < end) {
+      int count = Math.min(most, end - decoded);
+      for (int i = 0; i < count; i++) {
+        int index = decoded + i;
+        context.put(i, held.id(index), held.stagedPosition(index), sequence, index >= size);
+      }
+      int status = operation.shouldStop() ? NativeContext.STOPPED : owner.decode(count);
+      if (status != Status.OK) {
+        throw failure(status, start, end);
+      }
+      int first = decoded;
+      decoded += count;
+      try {
+        for (int i = Math.max(0, size - first); i < count; i++) {
+          consumer.accept(firstShown + first + i - size, context.logits(i, vocabulary));
+        }
+      } catch (RuntimeException | Error e) {
+        String lost = stepBackTo(start);
+        throw new CallbackException("the consumer of the logits threw" + lost, e);
+      }
+    }
+    logitsAt = owner.decodes();
+  }
+
+  private void report(PrefillProgress progress, int start, int end) {
+    try {
+      progress.onProgress(decoded - start, end - start);
+    } catch (RuntimeException | Error e) {
+      String lost = stepBackTo(start);
+      throw new CallbackException("the prefill progress listener threw" + lost, e);
+    }
+  }
+
+  private RuntimeException failure(int status, int start, int end) {
+    String detail = status == Status.EXCEPTION ? ": " + context.error().message() : "";
+    String lost = stepBackTo(start);
+    if (status == NativeContext.STOPPED) {
+      if (owner.isClosed()) {
+        return new AlreadyClosedException("the context was closed during the call");
+      }
+      if (closed.getAsBoolean()) {
+        return new AlreadyClosedException("the session was closed during the call");
+      }
+      return new OperationCancelledException("the prefill was cancelled" + lost);
+    }
+    return switch (status) {
+      case 1 ->
+          new KvCacheFullException(
+              "llama_decode returned 1: no room for %,d tokens (%,d of %,d cells used by this session); raise contextTokens, or close or truncate sessions%s"
+                  .formatted(end - start, start, context.contextTokens(), lost));
+      case -2, Status.OUT_OF_MEMORY ->
+          new DecodeException(
+              "llama_decode ran out of memory for %,d tokens; lower microBatchTokens or contextTokens%s"
+                  .formatted(end - start, lost));
+      default ->
+          new DecodeException(
+              "llama_decode returned %d for %,d tokens at position %,d%s%s"
+                  .formatted(status, end - start, start, detail, lost));
+    };
+  }
+
+  /** Takes back what was decoded from a token on; returns what to tell the user about it. */
+  private String stepBackTo(int index) {
+    logitsAt = -1;
+    if (NativeMemory.removeFrom(context, sequence, held.stagedPosition(index))) {
+      decoded = index;
+      return "";
+    }
+    forget();
+    return "; the model keeps a recurrent state that cannot step back, so the session is now empty";
+  }
+
+  // ---- what is held -----------------------------------------------------------------------------
+
+  /** Cuts the tokens back to the first ones. */
+  void cutTo(int count) {
+    if (count < decoded) {
+      requireCells(held.position(count));
+      if (!removeFrom(count)) {
+        throw new UnsupportedOperationForModelException(
+            "%s keeps a recurrent state and cannot forget a part of a sequence; clear() the session and append again"
+                .formatted(owner.model().description()));
+      }
+      decoded = count;
+      logitsAt = -1;
+    }
+    held.cutTo(count);
+  }
+
+  /** Takes out a range and moves what follows back, so that there is no gap. */
+  void discard(int from, int to) {
+    owner.requireShiftable();
+    int cells = Math.min(to, decoded);
+    int distance = held.position(to) - held.position(from);
+    if (to < decoded) {
+      NativeMemory.discard(context, sequence, held.position(from), held.position(to));
+    } else if (from < decoded) {
+      removeFrom(from);
+    }
+    held.remove(from, to);
+    held.move(from, held.size(), -distance);
+    decoded -= Math.max(0, cells - from);
+    logitsAt = -1;
+  }
+
+  /** Takes out a range; what follows keeps its positions. */
+  void removeRange(int from, int to) {
+    int cells = Math.min(to, decoded);
+    if (from < cells) {
+      NativeMemory.remove(context, sequence, held.position(from), held.position(cells - 1) + 1);
+      decoded -= cells - from;
+    }
+    held.remove(from, to);
+    if (from >= decoded) {
+      held.closeGapsFrom(decoded); // what was not read yet follows the last cell
+    }
+    logitsAt = -1;
+  }
+
+  /** Keeps only some tokens, at their positions. */
+  void retain(BitSet keep) {
+    for (int from = keep.nextClearBit(0); from < decoded; from = keep.nextClearBit(from)) {
+      int to = keep.nextSetBit(from);
+      to = to < 0 ? decoded : Math.min(to, decoded);
+      NativeMemory.remove(context, sequence, held.position(from), held.position(to - 1) + 1);
+      from = to;
+    }
+    int kept = keep.get(0, decoded).cardinality();
+    held.retain(keep);
+    decoded = kept;
+    held.closeGapsFrom(decoded); // what was not read yet follows the last cell
+    logitsAt = -1;
+  }
+
+  /** Moves the first tokens forward, until they touch the one behind them. */
+  void moveUp(int count) {
+    int distance = held.position(count) - held.position(count - 1) - 1;
+    if (distance > 0 && count < decoded) {
+      NativeMemory.shift(context, sequence, 0, held.position(count - 1) + 1, distance);
+      held.move(0, count, distance);
+      logitsAt = -1;
+    }
+  }
+
+  /** Moves everything so that the first token stands at position 0. */
+  void moveToZero() {
+    int distance = held.position(0);
+    if (distance > 0) {
+      NativeMemory.shift(context, sequence, 0, -1, -distance);
+      held.move(0, held.size(), -distance);
+      logitsAt = -1;
+    }
+  }
+
+  /** Forgets the cells and keeps the tokens, which are read again with the next call. */
+  void drop() {
+    NativeMemory.removeAll(context, sequence);
+    decoded = 0;
+    held.closeGapsFrom(0);
+    logitsAt = -1;
+  }
+
+  /** Forgets everything. */
+  void forget() {
+    drop();
+    held.cutTo(0);
+    owner.restartScaling();
+  }
+
+  /** Shares the tokens and cells of another sequence of the context. This one is empty. */
+  void shareFrom(SessionCells other) {
+    NativeMemory.share(context, other.sequence, sequence);
+    held.set(other.held.ids(), other.held.positions());
+    decoded = other.decoded;
+  }
+
+  /** Puts a state in place of what is held. The caller has compared the settings. */
+  void restore(SessionState state) {
+    drop(); // and keep the scaling, which is the state's
+    held.cutTo(0);
+    if (state.decoded() > 0) {
+      NativeMemory.restore(context, sequence, state.cells());
+    }
+    held.set(state.tokens(), state.positions());
+    decoded = state.decoded();
+  }
+
+  private boolean removeFrom(int index) {
+    return NativeMemory.removeFrom(context, sequence, held.position(index));
+  }
+
+  /** Refuses a cut that sliding-window layers no longer have the cells for. */
+  private void requireCells(int position) {
+    int window = owner.model().slidingWindowTokens();
+    if (window == 0 || position == 0 || owner.options().fullSlidingWindow()) {
+      return;
+    }
+    int smallest = NativeMemory.smallestPosition(context, sequence);
+    if (smallest > Math.max(0, position - window)) {
+      throw new UnsupportedOperationForModelException(
+          "the sliding-window layers no longer hold the cells before position %,d (the oldest is %,d); clear() the session and append again, or make the context withFullSlidingWindow(true)"
+              .formatted(position, smallest));
+    }
+  }
+}
