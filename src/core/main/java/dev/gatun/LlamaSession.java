@@ -58,6 +58,10 @@ public final class LlamaSession implements AutoCloseable {
     return options;
   }
 
+  SessionCells cells() {
+    return cells;
+  }
+
   /** Returns the number of tokens that the session holds; each takes a cell, once it was read. */
   public int size() {
     return cells.held().size();
@@ -321,7 +325,13 @@ public final class LlamaSession implements AutoCloseable {
           cells.decoded() == 0
               ? MemorySegment.NULL
               : NativeMemory.save(context, cells.sequence(), Arena.ofAuto());
-      return new SessionState(settings(), held.ids(), held.positions(), cells.decoded(), saved);
+      return new SessionState(
+          settings(),
+          held.ids(),
+          held.positions(),
+          cells.decoded(),
+          saved,
+          new SessionState.Reading(owner.reading(), cells.plain(), cells.wholeBatches()));
     } finally {
       context.guard().exit();
     }

@@ -30,8 +30,15 @@ final class SessionCells {
   private final NativeContext context;
   private final int sequence;
   private final BooleanSupplier closed;
+  private final int microBatch;
   private final HeldTokens held = new HeldTokens();
   private int decoded;
+
+  /** The first cells that are as a plain reading of the tokens leaves them; at most decoded. */
+  private int plain;
+
+  /** Of these, those that were read in whole micro-batches; a multiple of a micro-batch. */
+  private int wholeBatches;
 
   /** Value of {@link LlamaContext#decodes()} when the logits of the last token were computed. */
   private long logitsAt = -1;
@@ -41,6 +48,7 @@ final class SessionCells {
     this.context = context;
     this.sequence = sequence;
     this.closed = closed;
+    this.microBatch = owner.microBatchTokens();
   }
 
   HeldTokens held() {
@@ -94,6 +102,7 @@ final class SessionCells {
                 .formatted(owner.model().description()));
       }
       decoded = size - 1;
+      notPlainFrom(decoded);
       held.closeGapsFrom(decoded); // a batch has to follow the last cell at once
     }
     decodeTo(size, operation, QUIET);
@@ -135,7 +144,7 @@ final class SessionCells {
       if (status != Status.OK) {
         throw failure(status, start, end);
       }
-      decoded += count;
+      read(count);
       if (progress != QUIET) {
         report(progress, start, end);
       }
@@ -160,7 +169,7 @@ final class SessionCells {
         throw failure(status, start, end);
       }
       int first = decoded;
-      decoded += count;
+      read(count);
       try {
         for (int i = Math.max(0, size - first); i < count; i++) {
           consumer.accept(firstShown + first + i - size, context.logits(i, vocabulary));
@@ -215,6 +224,7 @@ final class SessionCells {
     logitsAt = -1;
     if (NativeMemory.removeFrom(context, sequence, held.stagedPosition(index))) {
       decoded = index;
+      notPlainFrom(index);
       return "";
     }
     forget();
@@ -233,6 +243,7 @@ final class SessionCells {
                 .formatted(owner.model().description()));
       }
       decoded = count;
+      notPlainFrom(count);
       logitsAt = -1;
     }
     held.cutTo(count);
@@ -251,6 +262,7 @@ final class SessionCells {
     held.remove(from, to);
     held.move(from, held.size(), -distance);
     decoded -= Math.max(0, cells - from);
+    notPlainFrom(from);
     logitsAt = -1;
   }
 
@@ -262,6 +274,7 @@ final class SessionCells {
       decoded -= cells - from;
     }
     held.remove(from, to);
+    notPlainFrom(from);
     if (from >= decoded) {
       held.closeGapsFrom(decoded); // what was not read yet follows the last cell
     }
@@ -276,6 +289,7 @@ final class SessionCells {
       NativeMemory.remove(context, sequence, held.position(from), held.position(to - 1) + 1);
       from = to;
     }
+    notPlainFrom(keep.nextClearBit(0));
     int kept = keep.get(0, decoded).cardinality();
     held.retain(keep);
     decoded = kept;
@@ -289,6 +303,7 @@ final class SessionCells {
     if (distance > 0 && count < decoded) {
       NativeMemory.shift(context, sequence, 0, held.position(count - 1) + 1, distance);
       held.move(0, count, distance);
+      notPlainFrom(0);
       logitsAt = -1;
     }
   }
@@ -299,6 +314,7 @@ final class SessionCells {
     if (distance > 0) {
       NativeMemory.shift(context, sequence, 0, -1, -distance);
       held.move(0, held.size(), -distance);
+      notPlainFrom(0);
       logitsAt = -1;
     }
   }
@@ -307,6 +323,7 @@ final class SessionCells {
   void drop() {
     NativeMemory.removeAll(context, sequence);
     decoded = 0;
+    notPlainFrom(0);
     held.closeGapsFrom(0);
     logitsAt = -1;
   }
@@ -323,17 +340,71 @@ final class SessionCells {
     NativeMemory.share(context, other.sequence, sequence);
     held.set(other.held.ids(), other.held.positions());
     decoded = other.decoded;
+    plain = other.plain;
+    wholeBatches = other.wholeBatches;
+  }
+
+  /** Holds tokens whose cells a prefix cache has put into the empty sequence. */
+  void adopt(int[] ids, boolean inWholeBatches) {
+    held.stage(ids, 0, ids.length);
+    held.accept(ids.length);
+    decoded = ids.length;
+    plain = decoded;
+    wholeBatches = inWholeBatches ? decoded : 0;
+    logitsAt = -1;
   }
 
   /** Puts a state in place of what is held. The caller has compared the settings. */
   void restore(SessionState state) {
     drop(); // and keep the scaling, which is the state's
     held.cutTo(0);
-    if (state.decoded() > 0) {
-      NativeMemory.restore(context, sequence, state.cells());
+    while (state.decoded() > 0) {
+      try {
+        NativeMemory.restore(context, sequence, state.cells());
+        break;
+      } catch (KvCacheFullException e) {
+        if (!owner.yieldCells(state.decoded())) {
+          throw e;
+        }
+      }
     }
     held.set(state.tokens(), state.positions());
     decoded = state.decoded();
+    if (state.reading().how().equals(owner.reading())) {
+      plain = state.reading().plain();
+      wholeBatches = state.reading().wholeBatches();
+    }
+  }
+
+  // ---- what a prefix cache may remember ---------------------------------------------------------
+
+  /** Number of the first cells that depend on nothing but the tokens. */
+  int plain() {
+    return plain;
+  }
+
+  /** Number of the first plain cells that were read in whole micro-batches. */
+  int wholeBatches() {
+    return wholeBatches;
+  }
+
+  /**
+   * Tells that the cells from a token on were changed or are gone. Whatever changes cells other than
+   * by reading what follows calls it.
+   */
+  void notPlainFrom(int index) {
+    plain = Math.min(plain, index);
+    wholeBatches = Math.min(wholeBatches, index - index % microBatch);
+  }
+
+  private void read(int count) {
+    if (plain == decoded) {
+      plain += count;
+    }
+    if (wholeBatches == decoded) {
+      wholeBatches += count - count % microBatch;
+    }
+    decoded += count;
   }
 
   private boolean removeFrom(int index) {

@@ -16,6 +16,7 @@ public final class SessionState {
   private final int[] positions;
   private final int decoded;
   private final MemorySegment cells;
+  private final Reading reading;
 
   /**
    * What must be equal for cells to mean the same.
@@ -39,12 +40,33 @@ public final class SessionState {
       boolean unified,
       boolean allCells) {}
 
+  /**
+   * How the cells were read.
+   *
+   * @param how equal to that of a context which would read the tokens the same way
+   * @param plain see {@link SessionCells#plain()}
+   * @param wholeBatches see {@link SessionCells#wholeBatches()}
+   */
+  record Reading(Object how, int plain, int wholeBatches) {}
+
+  /** A state of which nothing is known but what it holds: a prefix cache remembers none of it. */
   SessionState(Settings settings, int[] tokens, int[] positions, int decoded, MemorySegment cells) {
+    this(settings, tokens, positions, decoded, cells, new Reading(new Object(), 0, 0));
+  }
+
+  SessionState(
+      Settings settings,
+      int[] tokens,
+      int[] positions,
+      int decoded,
+      MemorySegment cells,
+      Reading reading) {
     this.settings = settings;
     this.tokens = tokens;
     this.positions = positions;
     this.decoded = decoded;
     this.cells = cells;
+    this.reading = reading;
   }
 
   /** Returns the number of tokens. */
@@ -77,5 +99,9 @@ public final class SessionState {
 
   MemorySegment cells() {
     return cells;
+  }
+
+  Reading reading() {
+    return reading;
   }
 }
