@@ -1,4 +1,5 @@
 // Contexts: creation, thread pools, interruption, decode, memory, saved state, adapters.
+#include "cells.hpp"
 #include "rope.hpp"
 
 #include "llama-context.h"
@@ -11,6 +12,7 @@
 
 using gatun::copy_text;
 using gatun::fail;
+using gatun::finish_copies;
 using gatun::guarded;
 using gatun::require;
 
@@ -79,12 +81,6 @@ void require_sequence(const llama_context * ctx, llama_seq_id seq) {
     if (seq < 0 || static_cast<uint32_t>(seq) >= count) {
         gatun::refuse("sequence " + std::to_string(seq) + " is outside 0.." + std::to_string(count - 1));
     }
-}
-
-// llama.cpp copies a sequence into another pool of cells only with the next decode. Done here, so that a state read now
-// has the copy and a state written now is not overwritten by it.
-void finish_copies(llama_context * ctx) {
-    ctx->memory_update(false);
 }
 
 } // namespace
