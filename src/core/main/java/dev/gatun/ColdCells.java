@@ -46,8 +46,7 @@ final class ColdCells {
   CellBlock add(int start, int end, Function<Arena, MemorySegment> read) {
     Arena arena = Arena.ofShared();
     try {
-      CellBlock block =
-          new CellBlock(start, end, new CellBlock.InMemory(arena, read.apply(arena)));
+      CellBlock block = new CellBlock(start, end, new CellBlock.InMemory(arena, read.apply(arena)));
       hostBytes += block.size();
       return block;
     } catch (RuntimeException | Error e) {

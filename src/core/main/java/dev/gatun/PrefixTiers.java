@@ -28,8 +28,8 @@ import java.util.function.Predicate;
  * upper part of the tree, and each of them that no resident one follows has a sequence of the
  * context, which holds the cells of its whole path.
  *
- * <p>One class although it is long: every step keeps that order between the tree, the sequences
- * and the copies.
+ * <p>One class although it is long: every step keeps that order between the tree, the sequences and
+ * the copies.
  */
 final class PrefixTiers {
   /** Most tokens in one copied block: what a division inside it makes two nodes hold on to. */
@@ -134,8 +134,7 @@ final class PrefixTiers {
   PrefixReuse bring(int[] text, int multiple, SessionCells session) {
     Match<Place> match = tree.match(text);
     int length = usable(match, multiple);
-    List<Node<Place>> path =
-        match.path().stream().filter(node -> node.start() < length).toList();
+    List<Node<Place>> path = match.path().stream().filter(node -> node.start() < length).toList();
     if (length == 0) {
       return PrefixReuse.none();
     }
@@ -163,6 +162,7 @@ final class PrefixTiers {
   private final class Bringing {
     private final int sequence;
     private final List<Part> parts = new ArrayList<>();
+    private Optional<CellBlock> last = Optional.empty();
     private int have;
     private boolean stopped;
     private Optional<Node<Place>> damaged = Optional.empty();
@@ -193,25 +193,25 @@ final class PrefixTiers {
           boolean inMemory = blocks.stream().allMatch(CellBlock::isInMemory);
           parts.add(new Part(inMemory ? Source.HOST : Source.DISK, node.start(), to));
           for (CellBlock block : blocks) {
-            if (!stopped && block.end() > have && block.start() < to) {
+            if (!stopped && block.start() < to && !last.equals(Optional.of(block))) {
               block(node, block);
             }
           }
+          have = stopped ? have : to;
         }
         case Place.Nothing _ -> stopped = true;
       }
     }
 
+    /** A block may begin in the node before and end in another text: what it has too much goes. */
     private void block(Node<Place> node, CellBlock block) {
-      if (block.start() < have) {
-        // Shared with the node before, which has brought a part of it.
-        NativeCells.remove(context, sequence, block.start(), NativeCells.END);
-      }
+      NativeCells.remove(context, sequence, Math.min(have, block.start()), NativeCells.END);
       if (read(node, block, bytes -> write(block, bytes))) {
         have = block.end();
+        last = Optional.of(block);
       } else {
         stopped = true;
-        cutTo(block.start());
+        cutTo(Math.min(have, block.start()));
       }
     }
 
@@ -244,8 +244,7 @@ final class PrefixTiers {
     }
 
     /** Puts a block's bytes into the context, making room; tells whether it went well. */
-    private boolean read(
-        Node<Place> node, CellBlock block, Consumer<MemorySegment> into) {
+    private boolean read(Node<Place> node, CellBlock block, Consumer<MemorySegment> into) {
       try (Arena arena = Arena.ofConfined()) {
         MemorySegment bytes = cold.bytes(block, arena);
         while (true) {
@@ -383,8 +382,7 @@ final class PrefixTiers {
       int begin = from;
       int to = Math.min(end, (from / BLOCK + 1) * BLOCK);
       blocks.add(
-          cold.add(
-              begin, to, arena -> NativeCells.read(context, sequence, begin, to, arena)));
+          cold.add(begin, to, arena -> NativeCells.read(context, sequence, begin, to, arena)));
       from = to;
     }
     return new Place.Cold(blocks);
@@ -573,27 +571,30 @@ final class PrefixTiers {
   }
 
   private boolean spillHost() {
+    if (options.disk().isEmpty()) {
+      Optional<Node<Place>> coldest =
+          coldest(node -> pieces ? isCold(node) && node.isLeaf() : !ownInMemory(node).isEmpty());
+      coldest.ifPresent(this::evicted);
+      return coldest.isPresent();
+    }
     Optional<Node<Place>> coldest =
         coldest(
             node ->
-                node.value().isInMemory()
+                !ownInMemory(node).isEmpty()
                     && (!pieces
-                        || node.children().stream().noneMatch(n -> n.value().isInMemory())));
+                        || node.children().stream().allMatch(n -> ownInMemory(n).isEmpty())));
     if (coldest.isEmpty()) {
       return false;
     }
     Node<Place> node = coldest.get();
-    if (options.disk().isEmpty()) {
-      evicted(node);
-      return true;
-    }
     try {
-      for (CellBlock block : ((Place.Cold) node.value()).blocks()) {
+      for (CellBlock block : ownInMemory(node)) {
         cold.toDisk(block);
       }
       spillsToDisk++;
     } catch (IOException e) {
       failures++;
+      releaseUsed.getAsBoolean();
       removeFrom(node);
     }
     return true;
@@ -601,13 +602,24 @@ final class PrefixTiers {
 
   private boolean evictDisk() {
     Optional<Node<Place>> coldest =
-        coldest(
-            node ->
-                node.value() instanceof Place.Cold
-                    && !node.value().isInMemory()
-                    && (!pieces || node.isLeaf()));
+        coldest(node -> isCold(node) && ownInMemory(node).isEmpty() && (!pieces || node.isLeaf()));
     coldest.ifPresent(this::evicted);
     return coldest.isPresent();
+  }
+
+  private static boolean isCold(Node<Place> node) {
+    return node.value() instanceof Place.Cold;
+  }
+
+  /**
+   * The blocks in memory that go down with a node: one that two nodes share goes with the first.
+   */
+  private List<CellBlock> ownInMemory(Node<Place> node) {
+    return node.value() instanceof Place.Cold(List<CellBlock> blocks)
+        ? blocks.stream()
+            .filter(b -> b.isInMemory() && (!pieces || b.start() >= node.start()))
+            .toList()
+        : List.of();
   }
 
   private void evicted(Node<Place> node) {
@@ -625,18 +637,24 @@ final class PrefixTiers {
     prune(node);
   }
 
-  /** Removes a node without cells that nothing follows, and those before it that become so. */
+  /**
+   * Removes a node without cells that nothing follows, and those before it that become so; joins
+   * one with its only child.
+   */
   private void prune(Node<Place> node) {
     Optional<Node<Place>> next = Optional.of(node);
     while (next.isPresent()
-        && next.get().isLeaf()
+        && tree.nodes().contains(next.get())
         && !next.get().isPinned()
         && next.get().value() instanceof Place.Nothing) {
-      Node<Place> leaf = next.get();
-      next = leaf.parent();
-      tree.remove(leaf);
+      Node<Place> empty = next.get();
+      if (!empty.isLeaf()) {
+        tree.join(empty);
+        return;
+      }
+      next = empty.parent();
+      tree.remove(empty);
     }
-    next.ifPresent(tree::join);
   }
 
   /** Forgets a node whose cells are lost and, in pieces, all that follow. */

@@ -389,8 +389,8 @@ final class SessionCells {
   }
 
   /**
-   * Tells that the cells from a token on were changed or are gone. Whatever changes cells other than
-   * by reading what follows calls it.
+   * Tells that the cells from a token on were changed or are gone. Whatever changes cells other
+   * than by reading what follows calls it.
    */
   void notPlainFrom(int index) {
     plain = Math.min(plain, index);

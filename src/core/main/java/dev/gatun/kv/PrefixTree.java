@@ -282,7 +282,7 @@ public final class PrefixTree<V> {
 
   /** Joins a node with its only child, if it has one and the values can be joined. */
   public void join(Node<V> upper) {
-    if (upper == root || upper.children.size() != 1 || upper.pins > 0) {
+    if (!nodes.contains(upper) || upper.children.size() != 1 || upper.pins > 0) {
       return;
     }
     Node<V> lower = upper.children.values().iterator().next();
