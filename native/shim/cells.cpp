@@ -62,6 +62,8 @@ struct found_cells {
 };
 
 found_cells find(llama_kv_cache * cache, llama_seq_id seq, llama_pos p0, llama_pos p1) {
+    p0 = std::max(p0, 0);
+    p1 = p1 < 0 ? std::numeric_limits<llama_pos>::max() : p1;
     const llama_kv_cells & cells = cells_of(cache, seq);
     std::vector<std::pair<llama_pos, uint32_t>> found;
     for (uint32_t i = 0; i < cells.used_max_p1(); i++) {
@@ -81,8 +83,6 @@ found_cells find(llama_kv_cache * cache, llama_seq_id seq, llama_pos p0, llama_p
 // The cells of a range in every cache. Sliding-window caches forget: refused when one lacks what another one has.
 std::vector<found_cells> find_all(const std::vector<llama_kv_cache *> & caches, llama_seq_id seq, llama_pos p0,
                                   llama_pos p1) {
-    p0 = std::max(p0, 0);
-    p1 = p1 < 0 ? std::numeric_limits<llama_pos>::max() : p1;
     std::vector<found_cells> all;
     for (llama_kv_cache * cache : caches) {
         all.push_back(find(cache, seq, p0, p1));
@@ -402,8 +402,8 @@ int32_t gatun_cells_write(struct llama_context * ctx, llama_seq_id seq, const in
     });
 }
 
-int32_t gatun_cells_copy_private(struct llama_context * ctx, llama_seq_id seq, int32_t * copied, char * err,
-                                 size_t err_cap) {
+int32_t gatun_cells_copy_private(struct llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1,
+                                 int32_t * copied, char * err, size_t err_cap) {
     return guarded("gatun_cells_copy_private", err, err_cap, [&]() -> int32_t {
         require_sequence(ctx, seq);
         require(copied != nullptr, "copied may not be NULL");
@@ -414,9 +414,9 @@ int32_t gatun_cells_copy_private(struct llama_context * ctx, llama_seq_id seq, i
         for (llama_kv_cache * cache : caches) {
             const llama_kv_cells & cells = cells_of(cache, seq);
             shared.emplace_back();
-            for (uint32_t i = 0; i < cells.used_max_p1(); i++) {
-                if (!cells.is_empty(i) && cells.seq_has(i, seq) && cells.seq_count(i) > 1) {
-                    shared.back().push_back(i);
+            for (const uint32_t cell : find(cache, seq, p0, p1).cells) {
+                if (cells.seq_count(cell) > 1) {
+                    shared.back().push_back(cell);
                 }
             }
             counts.push_back(shared.back().size());

@@ -261,11 +261,11 @@ GATUN_API int32_t gatun_cells_write(struct llama_context * ctx, llama_seq_id seq
                                     const int32_t * positions, size_t n, const uint8_t * src, size_t size, char * err,
                                     size_t err_cap);
 
-// Gives the sequence cells of its own in place of those that it shares, and sets *copied to their number. Others keep
-// theirs, bit by bit. GATUN_NO_ROOM, with nothing changed, when there are too few free cells. Also beside a recurrent
-// state.
-GATUN_API int32_t gatun_cells_copy_private(struct llama_context * ctx, llama_seq_id seq, int32_t * copied, char * err,
-                                           size_t err_cap);
+// Gives the sequence cells of its own in place of those of the range that it shares, and sets *copied to their number.
+// Others keep theirs, bit by bit. GATUN_NO_ROOM, with nothing changed, when there are too few free cells. Also beside a
+// recurrent state.
+GATUN_API int32_t gatun_cells_copy_private(struct llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1,
+                                           int32_t * copied, char * err, size_t err_cap);
 
 struct gatun_compaction {
     int64_t moved;          // cells, counted in each cache

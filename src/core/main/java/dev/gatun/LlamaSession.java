@@ -90,10 +90,7 @@ public final class LlamaSession implements AutoCloseable {
     return cells.held().positions();
   }
 
-  /**
-   * Returns how many tokens the overflow policy and {@link #retain} have dropped since the session
-   * was empty.
-   */
+  /** Returns how many tokens the overflow policy has dropped since the session was empty. */
   public long droppedTokens() {
     return overflow.droppedTokens();
   }
@@ -261,14 +258,14 @@ public final class LlamaSession implements AutoCloseable {
    * Removes tokens from the middle and moves what follows back, so that the positions have no gap:
    * the context shift. The cached keys are turned to their new positions before the call returns,
    * under every position scaling; nothing is decoded again. What follows still carries what it
-   * learned from the removed tokens.
+   * learned from the removed tokens. Cells that another session shares are copied first and stay as
+   * they are for it.
    *
    * @param from first token to remove
    * @param to end of the tokens to remove, at most {@link #size()}
    * @throws UnsupportedOperationForModelException if the model or the type of the keys does not
    *     allow it; nothing is changed
-   * @throws IllegalStateException if another session shares the cells that would move, as after
-   *     {@link #fork()} in a unified cache; nothing is changed
+   * @throws KvCacheFullException if there is no room to copy shared cells; nothing is changed
    */
   public void discard(int from, int to) {
     enter();
@@ -280,6 +277,36 @@ public final class LlamaSession implements AutoCloseable {
       } else if (from < to) {
         cells.discard(from, to);
       }
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  /**
+   * Puts tokens in the place of others, anywhere in the session. What follows is not read again:
+   * its cells move by the difference, with their keys turned. It still carries what it learned from
+   * the tokens that were there when it was read, and nothing of the inserted ones.
+   *
+   * @param at index of the first token to replace
+   * @param removed how many tokens are taken out, 0 or more
+   * @param inserted token ids that come in their place; they are read behind what is before them
+   * @throws UnsupportedOperationForModelException if the model, the type of the keys or a scaling
+   *     that follows the length does not allow it; nothing is changed
+   * @throws KvCacheFullException if there is no room; the session holds what it held before
+   */
+  public void splice(int at, int removed, int... inserted) {
+    enter();
+    try {
+      requireIdle();
+      Objects.checkFromIndexSize(at, removed, size());
+      owner.requireVocabulary(inserted);
+      if (inserted.length - removed > remaining()) {
+        throw new KvCacheFullException(
+            "no room for %,d more tokens: the session holds %,d and has room for %,d more"
+                .formatted(inserted.length - removed, size(), remaining()));
+      }
+      Operation operation = newOperation(Cancellation.never(), Optional.empty());
+      run(operation, () -> cells.splice(at, removed, inserted, operation));
     } finally {
       context.guard().exit();
     }
@@ -303,9 +330,7 @@ public final class LlamaSession implements AutoCloseable {
                 .formatted(owner.model().description()));
       }
       owner.requireFixedScaling();
-      int before = size();
       cells.retain(keep);
-      overflow.countDropped(before - size());
     } finally {
       context.guard().exit();
     }

@@ -58,10 +58,6 @@ final class Overflow {
     return droppedTokens;
   }
 
-  void countDropped(int count) {
-    droppedTokens += count;
-  }
-
   /** A new text begins. */
   void restart() {
     droppedTokens = 0;
@@ -117,7 +113,7 @@ final class Overflow {
   }
 
   private void drop(int from, int to, boolean closeGap) {
-    int[] ids = Arrays.copyOfRange(cells.held().ids(), from, to);
+    int[] ids = cells.held().ids(from, to);
     if (closeGap) {
       cells.discard(from, to);
     } else {

@@ -6,10 +6,14 @@ import dev.gatun.error.DecodeException;
 import dev.gatun.error.KvCacheFullException;
 import dev.gatun.error.OperationCancelledException;
 import dev.gatun.error.UnsupportedOperationForModelException;
+import dev.gatun.internal.NativeCells;
 import dev.gatun.internal.NativeContext;
 import dev.gatun.internal.NativeMemory;
 import dev.gatun.internal.Status;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.function.BooleanSupplier;
 
@@ -255,6 +259,7 @@ final class SessionCells {
     int cells = Math.min(to, decoded);
     int distance = held.position(to) - held.position(from);
     if (to < decoded) {
+      own(held.position(to), NativeCells.END);
       NativeMemory.discard(context, sequence, held.position(from), held.position(to));
     } else if (from < decoded) {
       removeFrom(from);
@@ -264,6 +269,77 @@ final class SessionCells {
     decoded -= Math.max(0, cells - from);
     notPlainFrom(from);
     logitsAt = -1;
+  }
+
+  /**
+   * Puts tokens in the place of others. What follows keeps its cells, which move by the difference.
+   * When it fails everything is as it was.
+   */
+  void splice(int at, int removed, int[] inserted, Operation operation) {
+    owner.requireShiftable();
+    owner.requireFixedScaling();
+    int end = at + removed;
+    if (end >= decoded) {
+      replaceEnd(at, end, inserted, operation);
+      return;
+    }
+    int[] ids = held.ids();
+    int[] positions = held.positions();
+    int had = decoded;
+    own(positions[at], NativeCells.END); // so that what is put back has room
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment before =
+          NativeCells.read(context, sequence, positions[at], positions[end], arena);
+      MemorySegment tail =
+          NativeCells.read(context, sequence, positions[end], NativeCells.END, arena);
+      int[] stored = Arrays.copyOfRange(positions, end, had);
+      try {
+        cutTo(at);
+        feed(inserted, 0, inserted.length, operation, QUIET);
+        int distance = held.next() - positions[end];
+        int[] moved = Arrays.stream(stored).map(position -> position + distance).toArray();
+        NativeCells.write(context, sequence, stored, moved, tail);
+        held.append(Arrays.copyOfRange(ids, end, had), moved);
+        decoded = held.size();
+        for (int i = had; i < ids.length; i++) {
+          held.add(ids[i]);
+        }
+      } catch (RuntimeException | Error e) {
+        removeFrom(at);
+        NativeCells.write(context, sequence, stored, stored, tail);
+        int[] places = Arrays.copyOfRange(positions, at, end);
+        NativeCells.write(context, sequence, places, places, before);
+        held.set(ids, positions);
+        decoded = had;
+        throw e;
+      } finally {
+        logitsAt = -1;
+      }
+    }
+  }
+
+  /** A splice whose end was not read yet: the rest is read behind what is inserted. */
+  private void replaceEnd(int at, int end, int[] inserted, Operation operation) {
+    int[] ids = held.ids();
+    int[] positions = held.positions();
+    int had = Math.min(decoded, at);
+    cutTo(at);
+    try {
+      feed(inserted, 0, inserted.length, operation, QUIET);
+    } catch (RuntimeException | Error e) {
+      held.set(ids, positions);
+      decoded = had;
+      held.closeGapsFrom(decoded);
+      throw e;
+    }
+    for (int i = end; i < ids.length; i++) {
+      held.add(ids[i]);
+    }
+  }
+
+  /** Makes cells that move this sequence's own: another one that shares them keeps its. */
+  private void own(int from, int to) {
+    NativeCells.copyPrivate(context, sequence, from, to);
   }
 
   /** Takes out a range; what follows keeps its positions. */
@@ -301,6 +377,7 @@ final class SessionCells {
   void moveUp(int count) {
     int distance = held.position(count) - held.position(count - 1) - 1;
     if (distance > 0 && count < decoded) {
+      own(0, held.position(count - 1) + 1);
       NativeMemory.shift(context, sequence, 0, held.position(count - 1) + 1, distance);
       held.move(0, count, distance);
       notPlainFrom(0);
@@ -312,6 +389,7 @@ final class SessionCells {
   void moveToZero() {
     int distance = held.position(0);
     if (distance > 0) {
+      own(0, NativeCells.END);
       NativeMemory.shift(context, sequence, 0, -1, -distance);
       held.move(0, held.size(), -distance);
       notPlainFrom(0);

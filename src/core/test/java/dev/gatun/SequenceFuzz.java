@@ -37,6 +37,8 @@ final class SequenceFuzz {
     LOGITS,
     TRUNCATE,
     DISCARD,
+    SPLICE,
+    COMPACT,
     FORK,
     CLEAR,
     SAVE,
@@ -84,7 +86,6 @@ final class SequenceFuzz {
   private int refusedContexts;
   private int refusals;
   private int comparisons;
-  private boolean forked;
   private LlamaModel model;
   private ContextOptions options;
 
@@ -247,7 +248,6 @@ final class SequenceFuzz {
   private int drive(int operations) {
     history.clear();
     sessions.clear();
-    forked = false;
     LlamaContext made;
     try {
       made = model.newContext(options);
@@ -348,6 +348,9 @@ final class SequenceFuzz {
         }
       }
       case DISCARD -> discard(held);
+      case SPLICE -> splice(held);
+      case COMPACT ->
+          allowed(model.isRecurrent() && !model.isHybrid(), () -> session.context().compact());
       case FORK -> fork(held);
       case CLEAR -> {
         session.clear();
@@ -469,8 +472,25 @@ final class SequenceFuzz {
     } catch (KvCacheFullException e) {
       require(poolIsFull(1), () -> "there was room: " + e);
       refusals++;
-    } catch (IllegalStateException e) {
-      require(forked && options.unifiedKv() && !end, () -> "not shared: " + e);
+    }
+  }
+
+  private void splice(Held held) {
+    int size = held.tokens.size();
+    int at = random.nextInt(size + 1);
+    int removed = random.nextInt(3) == 0 ? 0 : random.nextInt(size - at + 1);
+    int[] inserted = tokens();
+    boolean fits = inserted.length - removed <= held.session.remaining();
+    boolean refused = keysCannotMove() || options.ropeScaling() instanceof Dynamic;
+    try {
+      if (allowed(refused, () -> held.session.splice(at, removed, inserted))) {
+        require(!refused && fits, "spliced what cannot be spliced");
+        List<Integer> place = held.tokens.subList(at, at + removed);
+        place.clear();
+        place.addAll(Arrays.stream(inserted).boxed().toList());
+      }
+    } catch (KvCacheFullException e) {
+      require(!fits || poolIsFull(inserted.length), () -> "there was room: " + e);
       refusals++;
     }
   }
@@ -481,7 +501,6 @@ final class SequenceFuzz {
       Held copy = new Held(held.session.fork());
       copy.tokens.addAll(held.tokens);
       sessions.add(copy);
-      forked = true;
       require(!full, "more sessions than sequences");
       check(copy);
     } catch (IllegalStateException e) {

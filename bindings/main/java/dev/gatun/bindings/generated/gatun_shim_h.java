@@ -902,6 +902,8 @@ public final class gatun_shim_h {
             CTypes.C_INT,
             CTypes.C_POINTER,
             CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_INT,
             CTypes.C_POINTER,
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
@@ -911,11 +913,11 @@ public final class gatun_shim_h {
 
     /**
      * {@snippet lang=c :
-     * int32_t gatun_cells_copy_private(struct llama_context *ctx, llama_seq_id seq, int32_t *copied, char *err, size_t err_cap)
+     * int32_t gatun_cells_copy_private(struct llama_context *ctx, llama_seq_id seq, llama_pos p0, llama_pos p1, int32_t *copied, char *err, size_t err_cap)
      * }
      */
-    public static int gatun_cells_copy_private(MemorySegment ctx, int seq, MemorySegment copied, MemorySegment err, long err_cap) {
-        return (int) Carrier.call(gatun_cells_copy_private.ADDRESS, ctx, Carrier.of(seq), copied, err, Carrier.of(err_cap));
+    public static int gatun_cells_copy_private(MemorySegment ctx, int seq, int p0, int p1, MemorySegment copied, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_cells_copy_private.ADDRESS, ctx, Carrier.of(seq), Carrier.of(p0), Carrier.of(p1), copied, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_cells_compact {

@@ -193,18 +193,19 @@ public final class NativeCells {
   }
 
   /**
-   * Gives a sequence cells of its own in place of those that it shares; returns how many.
+   * Gives a sequence cells of its own in place of those of a range that it shares; returns how
+   * many.
    *
    * @throws KvCacheFullException if there is no room for them; nothing is changed
    */
-  public static int copyPrivate(NativeContext context, int sequence) {
+  public static int copyPrivate(NativeContext context, int sequence, int from, int to) {
     try (Arena call = Arena.ofConfined()) {
       MemorySegment copied = call.allocate(ValueLayout.JAVA_INT);
       ErrorBuffer error = context.error();
       check(
           "copying shared cells",
           gatun_cells_copy_private(
-              context.handle(), sequence, copied, error.segment(), error.capacity()),
+              context.handle(), sequence, from, to, copied, error.segment(), error.capacity()),
           error);
       return copied.get(ValueLayout.JAVA_INT, 0);
     }
