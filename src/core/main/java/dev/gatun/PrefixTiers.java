@@ -78,10 +78,7 @@ final class PrefixTiers {
     this.mostSequences =
         shared ? Math.min(options.residentSequences(), owner.options().maxSequences() - 1) : 0;
     this.attentionTokens = attentionTokens(model);
-    this.tokenBytes =
-        pieces
-            ? NativeCells.bytes(context, 1)
-            : KvBytes.upperBound(model.metadata(), owner.options(), 1);
+    this.tokenBytes = pieces ? NativeCells.bytes(context, 1) : 0;
     this.cold = new ColdCells(options.disk());
     this.tree = newTree();
   }
@@ -321,18 +318,24 @@ final class PrefixTiers {
     int start = pieces ? node.start() : 0;
     int tokens = node.end() - start;
     double cost = GreedyDualSize.readingCost(start, tokens, attentionTokens);
-    tree.touch(node, order.worth(cost, bytesOf(node)));
+    tree.touch(node, order.worth(cost, Math.max(1, bytesOf(node))));
   }
 
+  /** Bytes of a node's cells, wherever they are; 0 when the model's memory is not predicted. */
   private long bytesOf(Node<Place> node) {
-    if (!pieces && node.value() instanceof Place.Cold(List<CellBlock> blocks)) {
-      return Math.max(1, blocks.getFirst().size());
+    if (pieces) {
+      return node.size() * tokenBytes;
     }
-    return Math.max(1, bytesOf(pieces ? node.size() : node.end()));
+    return node.value() instanceof Place.Cold(List<CellBlock> blocks)
+        ? blocks.getFirst().size()
+        : owner.kvPlan().map(plan -> plan.sessionBytes(node.end())).orElse(0L);
   }
 
-  private long bytesOf(long tokens) {
-    return tokens * tokenBytes;
+  private long residentBytes() {
+    return tree.nodes().stream()
+        .filter(node -> node.value().isResident())
+        .mapToLong(this::bytesOf)
+        .sum();
   }
 
   private void keepPieces(List<Node<Place>> path, SessionCells session) {
@@ -719,7 +722,7 @@ final class PrefixTiers {
         tree.nodes().size(),
         residentTokens,
         sequences,
-        bytesOf(residentTokens),
+        residentBytes(),
         cold.hostBytes(),
         cold.diskBytes(),
         spillsToHost,

@@ -298,7 +298,7 @@ final class SessionCells {
         feed(inserted, 0, inserted.length, operation, QUIET);
         int distance = held.next() - positions[end];
         int[] moved = Arrays.stream(stored).map(position -> position + distance).toArray();
-        NativeCells.write(context, sequence, stored, moved, tail);
+        makingRoom(moved.length, () -> NativeCells.write(context, sequence, stored, moved, tail));
         held.append(Arrays.copyOfRange(ids, end, had), moved);
         decoded = held.size();
         for (int i = had; i < ids.length; i++) {
@@ -311,6 +311,7 @@ final class SessionCells {
         NativeCells.write(context, sequence, places, places, before);
         held.set(ids, positions);
         decoded = had;
+        notPlainFrom(at);
         throw e;
       } finally {
         logitsAt = -1;
@@ -339,7 +340,21 @@ final class SessionCells {
 
   /** Makes cells that move this sequence's own: another one that shares them keeps its. */
   private void own(int from, int to) {
-    NativeCells.copyPrivate(context, sequence, from, to);
+    makingRoom(decoded, () -> NativeCells.copyPrivate(context, sequence, from, to));
+  }
+
+  /** Does what needs free cells; the prefix cache gives some when there are too few. */
+  private void makingRoom(int count, Runnable step) {
+    while (true) {
+      try {
+        step.run();
+        return;
+      } catch (KvCacheFullException e) {
+        if (!owner.yieldCells(count)) {
+          throw e;
+        }
+      }
+    }
   }
 
   /** Takes out a range; what follows keeps its positions. */
@@ -436,15 +451,8 @@ final class SessionCells {
   void restore(SessionState state) {
     drop(); // and keep the scaling, which is the state's
     held.cutTo(0);
-    while (state.decoded() > 0) {
-      try {
-        NativeMemory.restore(context, sequence, state.cells());
-        break;
-      } catch (KvCacheFullException e) {
-        if (!owner.yieldCells(state.decoded())) {
-          throw e;
-        }
-      }
+    if (state.decoded() > 0) {
+      makingRoom(state.decoded(), () -> NativeMemory.restore(context, sequence, state.cells()));
     }
     held.set(state.tokens(), state.positions());
     decoded = state.decoded();
