@@ -39,9 +39,16 @@ final class SessionCells {
   private final NativeContext context;
   private final int sequence;
   private final BooleanSupplier closed;
+  private final int microBatch;
   private final HeldTokens held = new HeldTokens();
   private final Checkpoints checkpoints;
   private int decoded;
+
+  /** The first cells that are as a plain reading of the tokens leaves them; at most decoded. */
+  private int plain;
+
+  /** Of these, those that were read in whole micro-batches; a multiple of a micro-batch. */
+  private int wholeBatches;
 
   /** Value of {@link LlamaContext#decodes()} when the logits of the last token were computed. */
   private long logitsAt = -1;
@@ -57,6 +64,7 @@ final class SessionCells {
     this.context = context;
     this.sequence = sequence;
     this.closed = closed;
+    this.microBatch = owner.microBatchTokens();
   }
 
   HeldTokens held() {
@@ -155,7 +163,7 @@ final class SessionCells {
       if (status != Status.OK) {
         throw failure(status, start, end);
       }
-      decoded += count;
+      read(count);
       checkpoints.offer(start, decoded, end, this::takeCheckpoint);
       if (progress != QUIET) {
         report(progress, start, end);
@@ -181,7 +189,7 @@ final class SessionCells {
         throw failure(status, start, end);
       }
       int first = decoded;
-      decoded += count;
+      read(count);
       try {
         for (int i = Math.max(0, size - first); i < count; i++) {
           consumer.accept(firstShown + first + i - size, context.logits(i, vocabulary));
@@ -275,6 +283,7 @@ final class SessionCells {
     held.remove(from, to);
     held.move(from, held.size(), -distance);
     decoded -= Math.max(0, cells - from);
+    notPlainFrom(from);
     logitsAt = -1;
   }
 
@@ -305,7 +314,7 @@ final class SessionCells {
         feed(inserted, 0, inserted.length, operation, QUIET);
         int distance = held.next() - positions[end];
         int[] moved = Arrays.stream(stored).map(position -> position + distance).toArray();
-        NativeCells.write(context, sequence, stored, moved, tail);
+        makingRoom(moved.length, () -> NativeCells.write(context, sequence, stored, moved, tail));
         held.append(Arrays.copyOfRange(ids, end, had), moved);
         decoded = held.size();
         for (int i = had; i < ids.length; i++) {
@@ -318,6 +327,7 @@ final class SessionCells {
         NativeCells.write(context, sequence, places, places, before);
         held.set(ids, positions);
         decoded = had;
+        notPlainFrom(at);
         throw e;
       } finally {
         logitsAt = -1;
@@ -346,7 +356,21 @@ final class SessionCells {
 
   /** Makes cells that move this sequence's own: another one that shares them keeps its. */
   private void own(int from, int to) {
-    NativeCells.copyPrivate(context, sequence, from, to);
+    makingRoom(decoded, () -> NativeCells.copyPrivate(context, sequence, from, to));
+  }
+
+  /** Does what needs free cells; the prefix cache gives some when there are too few. */
+  private void makingRoom(int count, Runnable step) {
+    while (true) {
+      try {
+        step.run();
+        return;
+      } catch (KvCacheFullException e) {
+        if (!owner.yieldCells(count)) {
+          throw e;
+        }
+      }
+    }
   }
 
   /** Takes out a range; what follows keeps its positions. */
@@ -358,6 +382,7 @@ final class SessionCells {
       decoded -= cells - from;
     }
     held.remove(from, to);
+    notPlainFrom(from);
     if (from >= decoded) {
       held.closeGapsFrom(decoded); // what was not read yet follows the last cell
     }
@@ -373,6 +398,7 @@ final class SessionCells {
       NativeMemory.remove(context, sequence, held.position(from), held.position(to - 1) + 1);
       from = to;
     }
+    notPlainFrom(keep.nextClearBit(0));
     int kept = keep.get(0, decoded).cardinality();
     held.retain(keep);
     decoded = kept;
@@ -388,6 +414,7 @@ final class SessionCells {
       NativeMemory.shift(context, sequence, 0, held.position(count - 1) + 1, distance);
       held.move(0, count, distance);
       checkpoints.clear();
+      notPlainFrom(0);
       logitsAt = -1;
     }
   }
@@ -400,6 +427,7 @@ final class SessionCells {
       NativeMemory.shift(context, sequence, 0, -1, -distance);
       held.move(0, held.size(), -distance);
       checkpoints.clear();
+      notPlainFrom(0);
       logitsAt = -1;
     }
   }
@@ -409,6 +437,7 @@ final class SessionCells {
     checkpoints.clear();
     NativeMemory.removeAll(context, sequence);
     decoded = 0;
+    notPlainFrom(0);
     held.closeGapsFrom(0);
     logitsAt = -1;
   }
@@ -426,6 +455,18 @@ final class SessionCells {
     held.set(other.held.ids(), other.held.positions());
     decoded = other.decoded;
     checkpoints.set(other.checkpoints.list());
+    plain = other.plain;
+    wholeBatches = other.wholeBatches;
+  }
+
+  /** Holds tokens whose cells a prefix cache has put into the empty sequence. */
+  void adopt(int[] ids, boolean inWholeBatches) {
+    held.stage(ids, 0, ids.length);
+    held.accept(ids.length);
+    decoded = ids.length;
+    plain = decoded;
+    wholeBatches = inWholeBatches ? decoded : 0;
+    logitsAt = -1;
   }
 
   /**
@@ -437,9 +478,12 @@ final class SessionCells {
   void restore(SessionState state) {
     drop(); // and keep the scaling, which is the state's
     held.cutTo(0);
-    if (state.decoded() > 0
+    while (state.decoded() > 0
         && !NativeMemory.restore(context, sequence, Part.WHOLE, state.cells())) {
       drop();
+      if (owner.yieldCells(state.decoded())) {
+        continue;
+      }
       if (owner.hasOwnPools()) {
         throw new StateFormatException(
             "the cells of the state do not fit the model, so the session is now empty; read the text again and save");
@@ -451,6 +495,10 @@ final class SessionCells {
     held.set(state.tokens(), state.positions());
     decoded = state.decoded();
     checkpoints.set(state.checkpointStates());
+    if (state.reading().how().equals(owner.reading())) {
+      plain = state.reading().plain();
+      wholeBatches = state.reading().wholeBatches();
+    }
   }
 
   // ---- going back -------------------------------------------------------------------------------
@@ -492,6 +540,7 @@ final class SessionCells {
   private boolean goBackTo(int count) {
     if (hasCells(count) && NativeMemory.removeFrom(context, sequence, held.stagedPosition(count))) {
       decoded = count;
+      notPlainFrom(count);
       return true;
     }
     Optional<StateCheckpoint> checkpoint = checkpoints.before(count);
@@ -505,6 +554,7 @@ final class SessionCells {
       return true;
     }
     decoded = tokens;
+    notPlainFrom(tokens);
     checkpoints.cutTo(tokens);
     return true;
   }
@@ -543,6 +593,37 @@ final class SessionCells {
     return new UnsupportedOperationForModelException(
         "the sliding-window layers no longer hold the cells before token %,d (the oldest is at position %,d); clear() the session and append again, keep checkpoints (SessionOptions), or make the context withFullSlidingWindow(true)"
             .formatted(count, NativeMemory.smallestPosition(context, sequence)));
+  }
+
+  // ---- what a prefix cache may remember ---------------------------------------------------------
+
+  /** Number of the first cells that depend on nothing but the tokens. */
+  int plain() {
+    return plain;
+  }
+
+  /** Number of the first plain cells that were read in whole micro-batches. */
+  int wholeBatches() {
+    return wholeBatches;
+  }
+
+  /**
+   * Tells that the cells from a token on were changed or are gone. Whatever changes cells other
+   * than by reading what follows calls it.
+   */
+  void notPlainFrom(int index) {
+    plain = Math.min(plain, index);
+    wholeBatches = Math.min(wholeBatches, index - index % microBatch);
+  }
+
+  private void read(int count) {
+    if (plain == decoded) {
+      plain += count;
+    }
+    if (wholeBatches == decoded) {
+      wholeBatches += count - count % microBatch;
+    }
+    decoded += count;
   }
 
   private boolean removeFrom(int index) {
