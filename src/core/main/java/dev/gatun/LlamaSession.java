@@ -382,7 +382,8 @@ public final class LlamaSession implements AutoCloseable {
     }
   }
 
-  private SessionState.Settings settings() {
+  /** Returns what must be equal for cells to mean the same. */
+  SessionState.Settings settings() {
     ContextOptions options = owner.options();
     return new SessionState.Settings(
         owner.model().file().fingerprint(),
@@ -493,6 +494,10 @@ public final class LlamaSession implements AutoCloseable {
   /** Ends a call of this session. */
   void exit() {
     context.guard().exit();
+  }
+
+  SessionCells cells() {
+    return cells;
   }
 
   NativeContext nativeContext() {

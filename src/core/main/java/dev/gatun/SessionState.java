@@ -37,7 +37,16 @@ public final class SessionState {
       KvCacheType valueType,
       FlashAttention flashAttention,
       boolean unified,
-      boolean allCells) {}
+      boolean allCells) {
+    /** Tells whether single cells of the one can be put into the other. */
+    boolean sameCells(Settings other) {
+      return model.equals(other.model)
+          && scaling.equals(other.scaling)
+          && farKeys == other.farKeys
+          && keyType == other.keyType
+          && valueType == other.valueType;
+    }
+  }
 
   SessionState(Settings settings, int[] tokens, int[] positions, int decoded, MemorySegment cells) {
     this.settings = settings;
