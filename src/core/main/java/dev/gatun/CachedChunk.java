@@ -1,5 +1,6 @@
 package dev.gatun;
 
+import dev.gatun.kv.StateSettings;
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -9,18 +10,14 @@ import java.lang.foreign.MemorySegment;
  * <p>Immutable; any thread. The cells live in the store's memory.
  */
 public final class CachedChunk {
-  private final SessionState.Settings settings;
+  private final StateSettings settings;
   private final int[] prefix;
   private final int[] tokens;
   private final int[] positions;
   private final MemorySegment rows;
 
   CachedChunk(
-      SessionState.Settings settings,
-      int[] prefix,
-      int[] tokens,
-      int[] positions,
-      MemorySegment rows) {
+      StateSettings settings, int[] prefix, int[] tokens, int[] positions, MemorySegment rows) {
     this.settings = settings;
     this.prefix = prefix;
     this.tokens = tokens;
@@ -43,7 +40,7 @@ public final class CachedChunk {
     return rows.byteSize();
   }
 
-  SessionState.Settings settings() {
+  StateSettings settings() {
     return settings;
   }
 

@@ -3,6 +3,7 @@ package dev.gatun;
 import dev.gatun.error.KvCacheFullException;
 import dev.gatun.error.StateFormatException;
 import dev.gatun.error.UnsupportedOperationForModelException;
+import dev.gatun.kv.StateSettings;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;
@@ -96,7 +97,11 @@ public final class ChunkStore {
         MemorySegment rows = cells.read(from, to, storage);
         int[] positions = Arrays.copyOfRange(session.positions(), from, to);
         return new CachedChunk(
-            session.settings(), prefix, tokens.clone(), positions, rows.asReadOnly());
+            StateIdentity.settingsOfCells(session.context()),
+            prefix,
+            tokens.clone(),
+            positions,
+            rows.asReadOnly());
       } finally {
         cells.cutTo(from);
       }
@@ -121,7 +126,7 @@ public final class ChunkStore {
       LlamaSession session, List<CachedChunk> chunks, ChunkOptions options) {
     requireSupport(session);
     requirePrefixOrNothing(session);
-    SessionState.Settings settings = session.settings();
+    StateSettings settings = StateIdentity.settingsOfCells(session.context());
     for (CachedChunk chunk : chunks) {
       requireSame(chunk, settings);
     }
@@ -162,10 +167,12 @@ public final class ChunkStore {
       throw new IllegalArgumentException(
           "give at least one token to go on with, and a reference session that is empty");
     }
-    if (!assembled.settings().sameCells(reference.settings())) {
+    List<String> differences =
+        StateIdentity.settingsOfCells(assembled.context())
+            .differences(StateIdentity.settingsOfCells(reference.context()));
+    if (!differences.isEmpty()) {
       throw new IllegalArgumentException(
-          "the sessions run under %s and %s, which cannot be compared"
-              .formatted(assembled.settings(), reference.settings()));
+          "the sessions cannot be compared: " + String.join("; ", differences));
     }
     int size = assembled.size();
     List<float[]> expected = new ArrayList<>();
@@ -211,15 +218,16 @@ public final class ChunkStore {
     }
   }
 
-  private void requireSame(CachedChunk chunk, SessionState.Settings settings) {
+  private void requireSame(CachedChunk chunk, StateSettings settings) {
     if (!Arrays.equals(chunk.prefix(), prefix)) {
       throw new StateFormatException(
           "a chunk was read behind another prefix; read it again with this store");
     }
-    if (!chunk.settings().sameCells(settings)) {
+    List<String> differences = chunk.settings().differences(settings);
+    if (!differences.isEmpty()) {
       throw new StateFormatException(
-          "a chunk was read under %s and this session runs under %s; read it again"
-              .formatted(chunk.settings(), settings));
+          "a chunk was read under other settings (%s); read it again"
+              .formatted(String.join("; ", differences)));
     }
   }
 }

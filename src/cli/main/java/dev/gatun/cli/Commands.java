@@ -11,6 +11,7 @@ final class Commands {
           "run",
           "chat",
           "info",
+          "plan",
           "tokenize",
           "devices",
           "doctor",
@@ -32,6 +33,7 @@ final class Commands {
       case "run" -> new RunCommand();
       case "chat" -> new ChatCommand();
       case "info" -> new InfoCommand();
+      case "plan" -> new PlanCommand();
       case "tokenize" -> new TokenizeCommand();
       case "devices" -> new DevicesCommand();
       case "doctor" -> new DoctorCommand();

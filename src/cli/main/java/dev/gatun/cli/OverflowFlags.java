@@ -2,6 +2,7 @@ package dev.gatun.cli;
 
 import dev.gatun.SessionOptions;
 import dev.gatun.kv.OverflowPolicy;
+import java.util.OptionalInt;
 
 /** The flags that say what happens when the cells run out. */
 final class OverflowFlags {
@@ -26,6 +27,20 @@ final class OverflowFlags {
             "N",
             "Most cells that the text may use (all of the context).",
             v -> options = options.withBudgetTokens(Values.whole("--kv-budget", v, 8, 1 << 30)));
+  }
+
+  /**
+   * Returns how many tokens of a text have to be in the context at once.
+   *
+   * @param tokens tokens of the text
+   * @param contextTokens the context that was asked for, if one was
+   */
+  int atOnce(int tokens, OptionalInt contextTokens) {
+    if (options.overflow() instanceof OverflowPolicy.Fail) {
+      return tokens;
+    }
+    int cells = options.budgetTokens().orElse(contextTokens.orElse(Integer.MAX_VALUE));
+    return Math.min(tokens, cells - 1);
   }
 
   /** What the flags say. */
