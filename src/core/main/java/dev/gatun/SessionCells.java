@@ -256,6 +256,7 @@ final class SessionCells {
   /** Takes out a range and moves what follows back, so that there is no gap. */
   void discard(int from, int to) {
     owner.requireShiftable();
+    requireCells(held.position(from));
     int cells = Math.min(to, decoded);
     int distance = held.position(to) - held.position(from);
     if (to < decoded) {
@@ -500,13 +501,16 @@ final class SessionCells {
   /** Refuses a cut that sliding-window layers no longer have the cells for. */
   private void requireCells(int position) {
     int window = owner.model().slidingWindowTokens();
-    if (window == 0 || position == 0 || owner.options().fullSlidingWindow()) {
+    if (window == 0 || position == 0) {
       return;
     }
+    // Also with full sliding windows: a saved state lacks the cells outside the window, and they
+    // may have been used again.
+
     int smallest = NativeMemory.smallestPosition(context, sequence);
     if (smallest > Math.max(0, position - window)) {
       throw new UnsupportedOperationForModelException(
-          "the sliding-window layers no longer hold the cells before position %,d (the oldest is %,d); clear() the session and append again, or make the context withFullSlidingWindow(true)"
+          "the sliding-window layers no longer hold the cells before position %,d (the oldest is %,d); clear() the session and append again, or make the context withFullSlidingWindow(true) and do not restore"
               .formatted(position, smallest));
     }
   }
