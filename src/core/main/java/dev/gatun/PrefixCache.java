@@ -28,8 +28,8 @@ import java.util.Map;
  *
  * <p>The layers of sliding-window models forget, and a recurrent state cannot be divided. Of such
  * models whole states are kept, and they are found only by a text that begins with all of their
- * tokens: store where texts part, as after a system prompt. {@link
- * ContextOptions#fullSlidingWindow()} makes a sliding-window model like others.
+ * tokens: store where texts part, as after a system prompt. That holds under {@link
+ * ContextOptions#fullSlidingWindow()} too: a saved state does not have all of its cells.
  *
  * <p>Only what a plain reading of the tokens has left is remembered: not what was shifted, evicted
  * or read under other adapters. A change of the position scaling or of the adapters forgets

@@ -72,7 +72,7 @@ final class PrefixTiers {
     this.pieces =
         !model.isRecurrent()
             && !model.isHybrid()
-            && (model.slidingWindowTokens() == 0 || owner.options().fullSlidingWindow())
+            && model.slidingWindowTokens() == 0
             && NativeMemory.canShift(context); // else its positions have several dimensions
     boolean shared = owner.options().unifiedKv() && options.residentTokens() > 0;
     this.mostSequences =
@@ -595,7 +595,7 @@ final class PrefixTiers {
             node ->
                 !ownInMemory(node).isEmpty()
                     && (!pieces
-                        || node.children().stream().allMatch(n -> ownInMemory(n).isEmpty())));
+                        || node.children().stream().noneMatch(this::isWarm)));
     if (coldest.isEmpty()) {
       return false;
     }
@@ -618,6 +618,11 @@ final class PrefixTiers {
         coldest(node -> isCold(node) && ownInMemory(node).isEmpty() && (!pieces || node.isLeaf()));
     coldest.ifPresent(this::evicted);
     return coldest.isPresent();
+  }
+
+  /** Tells whether a node or one that follows it has blocks in memory that go down with it. */
+  private boolean isWarm(Node<Place> node) {
+    return !ownInMemory(node).isEmpty() || node.children().stream().anyMatch(this::isWarm);
   }
 
   private static boolean isCold(Node<Place> node) {
