@@ -62,6 +62,10 @@ public final class LlamaSession implements AutoCloseable {
     return options;
   }
 
+  SessionCells cells() {
+    return cells;
+  }
+
   /** Returns the number of tokens that the session holds; each takes a cell, once it was read. */
   public int size() {
     return cells.held().size();
@@ -396,8 +400,10 @@ public final class LlamaSession implements AutoCloseable {
               cells.checkpoints().list(),
               "",
               Instant.now());
+      SessionState.Reading reading =
+          new SessionState.Reading(owner.reading(), cells.plain(), cells.wholeBatches());
       cells.settleWindow();
-      return SessionState.inMemory(content, owner.layout());
+      return SessionState.inMemory(content, owner.layout(), reading);
     } finally {
       context.guard().exit();
     }
@@ -592,8 +598,7 @@ public final class LlamaSession implements AutoCloseable {
     owner.requireVocabulary(ids);
     for (int done = 0; done < ids.length; ) {
       int count = overflow.makeRoom(ids.length - done, operation);
-      int first = Math.toIntExact(overflow.droppedTokens() + size());
-      cells.show(ids, done, count, first, operation, consumer);
+      cells.show(ids, done, count, overflow.nextNumber(), operation, consumer);
       done += count;
     }
   }

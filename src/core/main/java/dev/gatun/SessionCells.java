@@ -16,9 +16,11 @@ import dev.gatun.kv.CheckpointOptions;
 import dev.gatun.kv.StateCheckpoint;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.List;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
 
@@ -39,9 +41,16 @@ final class SessionCells {
   private final NativeContext context;
   private final int sequence;
   private final BooleanSupplier closed;
+  private final int microBatch;
   private final HeldTokens held = new HeldTokens();
   private final Checkpoints checkpoints;
   private int decoded;
+
+  /** The first cells that are as a plain reading of the tokens leaves them; at most decoded. */
+  private int plain;
+
+  /** Of these, those that were read in whole micro-batches; a multiple of a micro-batch. */
+  private int wholeBatches;
 
   /** Value of {@link LlamaContext#decodes()} when the logits of the last token were computed. */
   private long logitsAt = -1;
@@ -57,6 +66,7 @@ final class SessionCells {
     this.context = context;
     this.sequence = sequence;
     this.closed = closed;
+    this.microBatch = owner.microBatchTokens();
   }
 
   HeldTokens held() {
@@ -155,7 +165,7 @@ final class SessionCells {
       if (status != Status.OK) {
         throw failure(status, start, end);
       }
-      decoded += count;
+      read(count);
       checkpoints.offer(start, decoded, end, this::takeCheckpoint);
       if (progress != QUIET) {
         report(progress, start, end);
@@ -181,7 +191,7 @@ final class SessionCells {
         throw failure(status, start, end);
       }
       int first = decoded;
-      decoded += count;
+      read(count);
       try {
         for (int i = Math.max(0, size - first); i < count; i++) {
           consumer.accept(firstShown + first + i - size, context.logits(i, vocabulary));
@@ -275,6 +285,7 @@ final class SessionCells {
     held.remove(from, to);
     held.move(from, held.size(), -distance);
     decoded -= Math.max(0, cells - from);
+    notPlainFrom(from);
     logitsAt = -1;
   }
 
@@ -306,7 +317,7 @@ final class SessionCells {
         feed(inserted, 0, inserted.length, operation, QUIET);
         int distance = held.next() - positions[end];
         int[] moved = Arrays.stream(stored).map(position -> position + distance).toArray();
-        NativeCells.write(context, sequence, stored, moved, tail);
+        makingRoom(moved.length, () -> NativeCells.write(context, sequence, stored, moved, tail));
         held.append(Arrays.copyOfRange(ids, end, had), moved);
         decoded = held.size();
         for (int i = had; i < ids.length; i++) {
@@ -319,11 +330,29 @@ final class SessionCells {
         NativeCells.write(context, sequence, places, places, before);
         held.set(ids, positions);
         decoded = had;
+        notPlainFrom(at);
         throw e;
       } finally {
         logitsAt = -1;
       }
     }
+  }
+
+  /** Copies the cells of a range of tokens out; all of them are in the cache. */
+  MemorySegment read(int from, int to, SegmentAllocator storage) {
+    MemorySegment rows = storage.allocate(NativeCells.bytes(context, to - from), 32);
+    NativeCells.readInto(context, sequence, held.position(from), held.position(to - 1) + 1, rows);
+    return rows;
+  }
+
+  /** Adds tokens behind the last one, with cells that were read at other positions. */
+  void adopt(List<int[]> ids, List<NativeCells.Rows> rows) {
+    NativeCells.write(context, sequence, rows);
+    for (int i = 0; i < rows.size(); i++) {
+      held.append(ids.get(i), rows.get(i).positions());
+    }
+    decoded = held.size();
+    logitsAt = -1;
   }
 
   /** A splice whose end was not read yet: the rest is read behind what is inserted. */
@@ -347,7 +376,21 @@ final class SessionCells {
 
   /** Makes cells that move this sequence's own: another one that shares them keeps its. */
   private void own(int from, int to) {
-    NativeCells.copyPrivate(context, sequence, from, to);
+    makingRoom(decoded, () -> NativeCells.copyPrivate(context, sequence, from, to));
+  }
+
+  /** Does what needs free cells; the prefix cache gives some when there are too few. */
+  private void makingRoom(int count, Runnable step) {
+    while (true) {
+      try {
+        step.run();
+        return;
+      } catch (KvCacheFullException e) {
+        if (!owner.yieldCells(count)) {
+          throw e;
+        }
+      }
+    }
   }
 
   /** Takes out a range; what follows keeps its positions. */
@@ -359,6 +402,7 @@ final class SessionCells {
       decoded -= cells - from;
     }
     held.remove(from, to);
+    notPlainFrom(from);
     if (from >= decoded) {
       held.closeGapsFrom(decoded); // what was not read yet follows the last cell
     }
@@ -374,6 +418,7 @@ final class SessionCells {
       NativeMemory.remove(context, sequence, held.position(from), held.position(to - 1) + 1);
       from = to;
     }
+    notPlainFrom(keep.nextClearBit(0));
     int kept = keep.get(0, decoded).cardinality();
     held.retain(keep);
     decoded = kept;
@@ -389,6 +434,7 @@ final class SessionCells {
       NativeMemory.shift(context, sequence, 0, held.position(count - 1) + 1, distance);
       held.move(0, count, distance);
       checkpoints.clear();
+      notPlainFrom(0);
       logitsAt = -1;
     }
   }
@@ -401,6 +447,7 @@ final class SessionCells {
       NativeMemory.shift(context, sequence, 0, -1, -distance);
       held.move(0, held.size(), -distance);
       checkpoints.clear();
+      notPlainFrom(0);
       logitsAt = -1;
     }
   }
@@ -410,6 +457,7 @@ final class SessionCells {
     checkpoints.clear();
     NativeMemory.removeAll(context, sequence);
     decoded = 0;
+    notPlainFrom(0);
     held.closeGapsFrom(0);
     logitsAt = -1;
   }
@@ -427,6 +475,18 @@ final class SessionCells {
     held.set(other.held.ids(), other.held.positions());
     decoded = other.decoded;
     checkpoints.set(other.checkpoints.list());
+    plain = other.plain;
+    wholeBatches = other.wholeBatches;
+  }
+
+  /** Holds tokens whose cells a prefix cache has put into the empty sequence. */
+  void adopt(int[] ids, boolean inWholeBatches) {
+    held.stage(ids, 0, ids.length);
+    held.accept(ids.length);
+    decoded = ids.length;
+    plain = decoded;
+    wholeBatches = inWholeBatches ? decoded : 0;
+    logitsAt = -1;
   }
 
   /**
@@ -438,9 +498,12 @@ final class SessionCells {
   void restore(SessionState state) {
     drop(); // and keep the scaling, which is the state's
     held.cutTo(0);
-    if (state.decoded() > 0
+    while (state.decoded() > 0
         && !NativeMemory.restore(context, sequence, Part.WHOLE, state.cells())) {
       drop();
+      if (owner.yieldCells(state.decoded())) {
+        continue;
+      }
       if (owner.hasOwnPools()) {
         throw new StateFormatException(
             "the cells of the state do not fit the model, so the session is now empty; read the text again and save");
@@ -452,6 +515,10 @@ final class SessionCells {
     held.set(state.tokens(), state.positions());
     decoded = state.decoded();
     checkpoints.set(state.checkpointStates());
+    if (state.reading().how().equals(owner.reading())) {
+      plain = state.reading().plain();
+      wholeBatches = state.reading().wholeBatches();
+    }
   }
 
   // ---- going back -------------------------------------------------------------------------------
@@ -493,6 +560,7 @@ final class SessionCells {
   private boolean goBackTo(int count) {
     if (hasCells(count) && NativeMemory.removeFrom(context, sequence, held.stagedPosition(count))) {
       decoded = count;
+      notPlainFrom(count);
       return true;
     }
     Optional<StateCheckpoint> checkpoint = checkpoints.before(count);
@@ -506,6 +574,7 @@ final class SessionCells {
       return true;
     }
     decoded = tokens;
+    notPlainFrom(tokens);
     checkpoints.cutTo(tokens);
     return true;
   }
@@ -531,7 +600,7 @@ final class SessionCells {
         && decoded > 0
         && NativeMemory.smallestPosition(context, sequence) > held.position(0)) {
       throw new UnsupportedOperationForModelException(
-          "the sliding-window layers hold only the end of a restored text, so nothing can be moved; clear() the session and append again");
+          "the sliding-window layers no longer hold every cell of the text (a state keeps their window only, and cells behind it may be taken by new tokens), so nothing can be moved; clear() the session and append again");
     }
   }
 
@@ -544,6 +613,37 @@ final class SessionCells {
     return new UnsupportedOperationForModelException(
         "the sliding-window layers no longer hold the cells before token %,d (the oldest is at position %,d); clear() the session and append again, keep checkpoints (SessionOptions), or make the context withFullSlidingWindow(true)"
             .formatted(count, NativeMemory.smallestPosition(context, sequence)));
+  }
+
+  // ---- what a prefix cache may remember ---------------------------------------------------------
+
+  /** Number of the first cells that depend on nothing but the tokens. */
+  int plain() {
+    return plain;
+  }
+
+  /** Number of the first plain cells that were read in whole micro-batches. */
+  int wholeBatches() {
+    return wholeBatches;
+  }
+
+  /**
+   * Tells that the cells from a token on were changed or are gone. Whatever changes cells other
+   * than by reading what follows calls it.
+   */
+  void notPlainFrom(int index) {
+    plain = Math.min(plain, index);
+    wholeBatches = Math.min(wholeBatches, index - index % microBatch);
+  }
+
+  private void read(int count) {
+    if (plain == decoded) {
+      plain += count;
+    }
+    if (wholeBatches == decoded) {
+      wholeBatches += count - count % microBatch;
+    }
+    decoded += count;
   }
 
   private boolean removeFrom(int index) {
