@@ -594,8 +594,7 @@ final class PrefixTiers {
         coldest(
             node ->
                 !ownInMemory(node).isEmpty()
-                    && (!pieces
-                        || node.children().stream().noneMatch(this::isWarm)));
+                    && (!pieces || node.children().stream().noneMatch(this::isWarm)));
     if (coldest.isEmpty()) {
       return false;
     }
