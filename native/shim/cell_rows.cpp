@@ -22,7 +22,7 @@ std::vector<llama_kv_cache *> attention_caches(llama_memory_i * memory) {
 }
 
 void finish_copies(llama_context * ctx) {
-    ctx->memory_update(false);
+    gatun::update_memory(ctx);
 }
 
 std::vector<cell_rows> rows_of(const llama_context * ctx, const llama_kv_cache * cache, llama_seq_id seq) {

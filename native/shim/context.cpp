@@ -21,8 +21,14 @@ static_assert(sizeof(std::atomic<int32_t>) == sizeof(int32_t) && sizeof(std::ato
 
 namespace {
 
+// Set while the memory is updated. ggml asks should_stop on the thread that called it.
+thread_local bool must_finish = false;
+
 // Runs on a compute thread between graph nodes: no lock, no upcall, no allocation.
 bool should_stop(void * data) {
+    if (must_finish) {
+        return false;
+    }
     auto * cell = static_cast<gatun_interrupt *>(data);
     if (reinterpret_cast<std::atomic<int32_t> *>(&cell->cancelled)->load(std::memory_order_relaxed) != 0) {
         return true;
@@ -84,6 +90,14 @@ void require_sequence(const llama_context * ctx, llama_seq_id seq) {
 }
 
 } // namespace
+
+void gatun::update_memory(llama_context * ctx) {
+    struct finishing {
+        finishing() { must_finish = true; }
+        ~finishing() { must_finish = false; }
+    } const scope;
+    ctx->memory_update(false);
+}
 
 void gatun_interrupt_attach(struct llama_context * ctx, struct gatun_interrupt * cell) {
     llama_set_abort_callback(ctx, cell != nullptr ? should_stop : nullptr, cell);
@@ -159,8 +173,11 @@ void gatun_threadpools_free(void * pools) {
 int32_t gatun_decode(struct llama_context * ctx, const struct llama_batch * batch, char * err, size_t err_cap) {
     return guarded("llama_decode", err, err_cap, [&]() -> int32_t {
         require(ctx != nullptr && batch != nullptr, "ctx and batch may not be NULL");
+        gatun_rope * rope = gatun::rope_of(ctx);
+        if (rope != nullptr) {
+            rope->problem.clear();
+        }
         const int32_t status = llama_decode(ctx, *batch);
-        const gatun_rope * rope = gatun::rope_of(ctx);
         if (rope != nullptr && !rope->problem.empty()) {
             fail(rope->problem);
         }

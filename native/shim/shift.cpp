@@ -95,9 +95,9 @@ void gatun::turn_keys(llama_context * ctx) {
         // A context that only restored a state has not told its scheduler of the callback yet.
         ggml_backend_sched_set_eval_callback(ctx->get_sched(), gatun_rope::on_node, rope);
         const gatun_rope::shift_scope scope(*rope);
-        ctx->memory_update(false);
+        gatun::update_memory(ctx);
     } else {
-        ctx->memory_update(false);
+        gatun::update_memory(ctx);
     }
     ctx->synchronize();
     others.put_back();

@@ -59,8 +59,8 @@ public final class Generation implements AutoCloseable, Iterable<Piece> {
     this.session = session;
     this.options = options;
     this.prompt = prompt;
-    this.cachedTokens = session.size();
-    this.promptTokens = cachedTokens;
+    this.cachedTokens = session.readTokens();
+    this.promptTokens = session.size();
     this.droppedBefore = session.droppedTokens();
     LlamaModel owner = session.context().model();
     this.model = owner.nativeModel();

@@ -7,6 +7,7 @@ import dev.gatun.internal.NativeAdapters;
 import dev.gatun.internal.NativeCells;
 import dev.gatun.internal.NativeContext;
 import dev.gatun.internal.NativeMemory;
+import dev.gatun.kv.CellLayout;
 import dev.gatun.kv.Compaction;
 import dev.gatun.kv.KvCacheType;
 import dev.gatun.kv.KvLayout;
@@ -17,6 +18,7 @@ import dev.gatun.rope.FactorTable;
 import dev.gatun.rope.RopeScaling;
 import java.util.ArrayList;
 import java.util.BitSet;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -40,10 +42,12 @@ public final class LlamaContext implements AutoCloseable {
   private final NativeContext context;
   private final Optional<KvPlan> kvPlan;
   private final PositionScaling scaling;
+  private final Optional<CellLayout> layout;
   private final List<ScalingChange> scalingChanges = new ArrayList<>();
   private final BitSet freeSequences = new BitSet();
   private final List<LlamaSession> sessions = new ArrayList<>();
   private Map<LoraAdapter, Float> loras = Map.of();
+  private Optional<ControlVector> controlVector = Optional.empty();
   private Optional<PrefixCache> prefixCache = Optional.empty();
   private Reading reading;
   private long decodes;
@@ -102,6 +106,7 @@ public final class LlamaContext implements AutoCloseable {
                 options.fullSlidingWindow()),
             "the context of " + model.file().path().getFileName());
     freeSequences.set(0, options.maxSequences());
+    this.layout = StateIdentity.layout(this);
     reading = new Reading(NO_ADAPTERS, microBatchTokens());
   }
 
@@ -336,6 +341,7 @@ public final class LlamaContext implements AutoCloseable {
     try {
       NativeAdapters.setControlVector(
           context, vector.directions(), vector.firstLayer(), vector.lastLayer());
+      controlVector = Optional.of(vector);
       adapted();
     } finally {
       context.guard().exit();
@@ -347,6 +353,7 @@ public final class LlamaContext implements AutoCloseable {
     context.guard().enter();
     try {
       NativeAdapters.clearControlVector(context);
+      controlVector = Optional.empty();
       adapted();
     } finally {
       context.guard().exit();
@@ -502,6 +509,35 @@ public final class LlamaContext implements AutoCloseable {
       throw new UnsupportedOperationForModelException(
           "this context of " + model.description() + " " + reason);
     }
+  }
+
+  /** Returns which adapters run, for the comparison of saved states; empty when none does. */
+  Optional<String> adaptersText() {
+    List<String> texts = new ArrayList<>();
+    loras.forEach((lora, scale) -> texts.add(lora.identity() + " * " + scale));
+    texts.sort(Comparator.naturalOrder());
+    controlVector.ifPresent(vector -> texts.add(vector.identity()));
+    return texts.isEmpty() ? Optional.empty() : Optional.of(String.join(", ", texts));
+  }
+
+  /**
+   * Tells whether the model's memory loses what a sequence has left behind, so that cutting back
+   * needs a checkpoint.
+   */
+  boolean needsCheckpoints() {
+    return layout.isPresent()
+        && layout.get().hasPartial()
+        && (layout.get().recurrent() || !options.fullSlidingWindow());
+  }
+
+  /** Returns how native code lays out saved cells; empty when Gatun does not know it. */
+  Optional<CellLayout> layout() {
+    return layout;
+  }
+
+  /** Tells whether a sequence of the context always finds room for all its tokens. */
+  boolean hasOwnPools() {
+    return options.maxSequences() == 1 || !options.unifiedKv();
   }
 
   /** Tells whether the scaling follows the length of the text. */

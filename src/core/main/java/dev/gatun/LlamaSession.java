@@ -8,10 +8,14 @@ import dev.gatun.error.StateFormatException;
 import dev.gatun.error.UnsupportedOperationForModelException;
 import dev.gatun.internal.NativeContext;
 import dev.gatun.internal.NativeMemory;
+import dev.gatun.kv.StateCheckpoint;
+import dev.gatun.kv.StateContent;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.BitSet;
+import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReference;
@@ -22,8 +26,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A call that fails or is cancelled leaves the session with what it held before; what an {@link
  * dev.gatun.kv.OverflowPolicy} has dropped by then stays dropped, and what it made room for stays
- * read. A model with a recurrent state cannot be cut back; its session is then empty, and the
- * message says so.
+ * read. A model with a recurrent state cannot be cut back unless it keeps checkpoints; without them
+ * its session is then empty, and the message says so.
  *
  * <p>Lifetime: it takes one of the context's sequences until it is closed.
  */
@@ -44,7 +48,7 @@ public final class LlamaSession implements AutoCloseable {
     this.owner = owner;
     this.context = context;
     this.options = options;
-    this.cells = new SessionCells(owner, context, sequence, () -> closed);
+    this.cells = new SessionCells(owner, context, sequence, options.checkpoints(), () -> closed);
     this.overflow = new Overflow(owner, cells, options);
   }
 
@@ -231,7 +235,8 @@ public final class LlamaSession implements AutoCloseable {
   }
 
   /**
-   * Cuts the session back.
+   * Cuts the session back. A model that cannot be cut back returns to the last checkpoint before
+   * that point; the tokens from there on are read again with the next call.
    *
    * @param count number of tokens that stay, 0 to {@link #size()}
    * @throws UnsupportedOperationForModelException if the model cannot forget a part of a sequence
@@ -337,7 +342,38 @@ public final class LlamaSession implements AutoCloseable {
   }
 
   /**
-   * Copies the session: its tokens and their cells.
+   * Keeps an earlier state of what the model cannot cut back, so that {@link #truncate} to this
+   * point or a later one can return to it. {@link SessionOptions#checkpoints()} takes them by
+   * itself and bounds them all. Does nothing where everything can be cut back.
+   */
+  public void checkpoint() {
+    enter();
+    try {
+      requireIdle();
+      cells.checkpoint();
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  /** Returns after how many tokens there is a checkpoint, ascending. */
+  public List<Integer> checkpoints() {
+    return cells.checkpoints().list().stream().map(StateCheckpoint::tokens).toList();
+  }
+
+  /**
+   * Returns how many of the held tokens are in the cache; those behind them are read with the next
+   * call that needs logits. It is {@link #size()} or one less, but after a cut that returned to a
+   * checkpoint.
+   */
+  public int readTokens() {
+    return cells.decoded();
+  }
+
+  /**
+   * Copies the session: its tokens, their cells and its checkpoints. {@link SessionState#write}
+   * puts the copy into a file. A sliding window's cells are then put down anew as {@link #restore}
+   * puts them, so that this session and a restored one go on bit for bit alike.
    *
    * @throws UnsupportedOperationForModelException if the model's memory cannot be copied
    */
@@ -349,14 +385,25 @@ public final class LlamaSession implements AutoCloseable {
       MemorySegment saved =
           cells.decoded() == 0
               ? MemorySegment.NULL
-              : NativeMemory.save(context, cells.sequence(), Arena.ofAuto());
-      return new SessionState(
-          settings(),
-          held.ids(),
-          held.positions(),
-          cells.decoded(),
-          saved,
-          new SessionState.Reading(owner.reading(), cells.plain(), cells.wholeBatches()));
+              : NativeMemory.save(
+                  context, cells.sequence(), NativeMemory.Part.WHOLE, Arena.ofAuto());
+      StateContent content =
+          new StateContent(
+              owner.model().file().fingerprint(),
+              owner.model().metadata().name().orElse(owner.model().description()),
+              owner.contextTokens(),
+              StateIdentity.settings(owner),
+              held.ids(),
+              held.positions(),
+              cells.decoded(),
+              saved,
+              cells.checkpoints().list(),
+              "",
+              Instant.now());
+      SessionState.Reading reading =
+          new SessionState.Reading(owner.reading(), cells.plain(), cells.wholeBatches());
+      cells.settleWindow();
+      return SessionState.inMemory(content, owner.layout(), reading);
     } finally {
       context.guard().exit();
     }
@@ -367,7 +414,8 @@ public final class LlamaSession implements AutoCloseable {
    *
    * @param state from a session of the same model under the same position scaling, types and layout
    *     of the cells
-   * @throws StateFormatException if model or settings differ; nothing is changed
+   * @throws StateFormatException if model or settings differ, or the state comes from a file that
+   *     is damaged; nothing is changed
    * @throws KvCacheFullException if it is longer than this session can be; nothing is changed. Or
    *     if other sessions have taken the cells; this session is then empty
    */
@@ -375,16 +423,13 @@ public final class LlamaSession implements AutoCloseable {
     enter();
     try {
       requireIdle();
-      if (!state.settings().equals(settings())) {
-        throw new StateFormatException(
-            "the state was saved under %s and this session runs under %s; restore it into a context of the same model and options"
-                .formatted(state.settings(), settings()));
-      }
       if (state.size() > overflow.limit()) {
         throw new KvCacheFullException(
             "the state holds %,d tokens and this session at most %,d; raise contextTokens or the session's budget"
                 .formatted(state.size(), overflow.limit()));
       }
+      requireSame(state);
+      state.requireSound(owner.layout(), owner::requireVocabulary);
       cells.restore(state);
       overflow.restart();
     } finally {
@@ -392,17 +437,22 @@ public final class LlamaSession implements AutoCloseable {
     }
   }
 
-  private SessionState.Settings settings() {
-    ContextOptions options = owner.options();
-    return new SessionState.Settings(
-        owner.model().file().fingerprint(),
-        owner.ropeScaling(),
-        owner.hasFarKeys(),
-        options.keyType(),
-        options.valueType(),
-        options.flashAttention(),
-        options.unifiedKv() || options.maxSequences() == 1,
-        options.fullSlidingWindow() || owner.model().slidingWindowTokens() == 0);
+  /**
+   * Checks that a state is of this session's model and settings. Its cells are not read.
+   *
+   * @throws StateFormatException saying what differs
+   */
+  public void requireRestorable(SessionState state) {
+    enter();
+    try {
+      requireSame(state);
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  private void requireSame(SessionState state) {
+    state.requireFor(owner.model().file().fingerprint(), StateIdentity.settings(owner));
   }
 
   /** Forgets everything. */
@@ -548,8 +598,7 @@ public final class LlamaSession implements AutoCloseable {
     owner.requireVocabulary(ids);
     for (int done = 0; done < ids.length; ) {
       int count = overflow.makeRoom(ids.length - done, operation);
-      int first = Math.toIntExact(overflow.droppedTokens() + size());
-      cells.show(ids, done, count, first, operation, consumer);
+      cells.show(ids, done, count, overflow.nextNumber(), operation, consumer);
       done += count;
     }
   }

@@ -230,7 +230,7 @@ final class PrefixTiers {
         case Place.Cold(List<CellBlock> blocks) -> {
           CellBlock block = blocks.getFirst();
           boolean inMemory = block.isInMemory();
-          if (read(node, block, bytes -> NativeMemory.restore(context, sequence, bytes))) {
+          if (read(node, block, this::restore)) {
             parts.add(new Part(inMemory ? Source.HOST : Source.DISK, 0, node.end()));
             have = node.end();
           } else {
@@ -239,6 +239,12 @@ final class PrefixTiers {
         }
         case Place.Covered _, Place.Nothing _ ->
             throw new IllegalStateException("the node " + node + " has no state");
+      }
+    }
+
+    private void restore(MemorySegment bytes) {
+      if (!NativeMemory.restore(context, sequence, NativeMemory.Part.WHOLE, bytes)) {
+        throw new KvCacheFullException("no room for a state of the prefix cache");
       }
     }
 
@@ -380,7 +386,11 @@ final class PrefixTiers {
   private Place copy(int sequence, int start, int end) {
     List<CellBlock> blocks = new ArrayList<>();
     if (!pieces) {
-      blocks.add(cold.add(start, end, arena -> NativeMemory.save(context, sequence, arena)));
+      blocks.add(
+          cold.add(
+              start,
+              end,
+              arena -> NativeMemory.save(context, sequence, NativeMemory.Part.WHOLE, arena)));
       return new Place.Cold(blocks);
     }
     for (int from = start; from < end; ) {

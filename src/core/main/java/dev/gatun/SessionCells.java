@@ -5,16 +5,23 @@ import dev.gatun.error.CallbackException;
 import dev.gatun.error.DecodeException;
 import dev.gatun.error.KvCacheFullException;
 import dev.gatun.error.OperationCancelledException;
+import dev.gatun.error.StateFormatException;
 import dev.gatun.error.UnsupportedOperationForModelException;
 import dev.gatun.internal.NativeCells;
 import dev.gatun.internal.NativeContext;
 import dev.gatun.internal.NativeMemory;
+import dev.gatun.internal.NativeMemory.Part;
 import dev.gatun.internal.Status;
+import dev.gatun.kv.CheckpointOptions;
+import dev.gatun.kv.StateCheckpoint;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.List;
+import java.util.Optional;
 import java.util.function.BooleanSupplier;
 
 /**
@@ -36,6 +43,7 @@ final class SessionCells {
   private final BooleanSupplier closed;
   private final int microBatch;
   private final HeldTokens held = new HeldTokens();
+  private final Checkpoints checkpoints;
   private int decoded;
 
   /** The first cells that are as a plain reading of the tokens leaves them; at most decoded. */
@@ -47,7 +55,13 @@ final class SessionCells {
   /** Value of {@link LlamaContext#decodes()} when the logits of the last token were computed. */
   private long logitsAt = -1;
 
-  SessionCells(LlamaContext owner, NativeContext context, int sequence, BooleanSupplier closed) {
+  SessionCells(
+      LlamaContext owner,
+      NativeContext context,
+      int sequence,
+      CheckpointOptions checkpoints,
+      BooleanSupplier closed) {
+    this.checkpoints = new Checkpoints(checkpoints, owner.needsCheckpoints());
     this.owner = owner;
     this.context = context;
     this.sequence = sequence;
@@ -65,6 +79,10 @@ final class SessionCells {
 
   int sequence() {
     return sequence;
+  }
+
+  Checkpoints checkpoints() {
+    return checkpoints;
   }
 
   // ---- reading ----------------------------------------------------------------------------------
@@ -100,13 +118,11 @@ final class SessionCells {
     if (decoded == size) {
       // Another session decoded in between, or this one was restored, forked or moved: the last
       // token is decoded again.
-      if (!removeFrom(size - 1)) {
+      if (!goBackTo(size - 1)) {
         throw new UnsupportedOperationForModelException(
             "the last token must be read again, because another session was used in between or this one was restored or forked, and the recurrent state of %s cannot step back; append at least one token"
                 .formatted(owner.model().description()));
       }
-      decoded = size - 1;
-      notPlainFrom(decoded);
       held.closeGapsFrom(decoded); // a batch has to follow the last cell at once
     }
     decodeTo(size, operation, QUIET);
@@ -138,8 +154,9 @@ final class SessionCells {
 
   private void decodeRange(int end, Operation operation, PrefillProgress progress) {
     int start = decoded;
+    checkpoints.offer(start, start, end, this::takeCheckpoint);
     while (decoded < end) {
-      int count = Math.min(context.batchTokens(), end - decoded);
+      int count = checkpoints.step(decoded, end, Math.min(context.batchTokens(), end - decoded));
       for (int i = 0; i < count; i++) {
         int index = decoded + i;
         context.put(i, held.id(index), held.stagedPosition(index), sequence, index == end - 1);
@@ -149,6 +166,7 @@ final class SessionCells {
         throw failure(status, start, end);
       }
       read(count);
+      checkpoints.offer(start, decoded, end, this::takeCheckpoint);
       if (progress != QUIET) {
         report(progress, start, end);
       }
@@ -226,9 +244,11 @@ final class SessionCells {
   /** Takes back what was decoded from a token on; returns what to tell the user about it. */
   private String stepBackTo(int index) {
     logitsAt = -1;
-    if (NativeMemory.removeFrom(context, sequence, held.stagedPosition(index))) {
-      decoded = index;
-      notPlainFrom(index);
+    if (goBackTo(index)) {
+      return "";
+    }
+    if (!owner.model().isRecurrent() && !owner.model().isHybrid()) {
+      drop(); // the window has moved on: the tokens are read again with the next call
       return "";
     }
     forget();
@@ -240,25 +260,22 @@ final class SessionCells {
   /** Cuts the tokens back to the first ones. */
   void cutTo(int count) {
     if (count < decoded) {
-      requireCells(held.position(count));
-      if (!removeFrom(count)) {
-        throw new UnsupportedOperationForModelException(
-            "%s keeps a recurrent state and cannot forget a part of a sequence; clear() the session and append again"
-                .formatted(owner.model().description()));
+      if (!goBackTo(count)) {
+        throw cannotGoBackTo(count);
       }
-      decoded = count;
-      notPlainFrom(count);
       logitsAt = -1;
     }
     held.cutTo(count);
+    checkpoints.cutTo(count);
   }
 
   /** Takes out a range and moves what follows back, so that there is no gap. */
   void discard(int from, int to) {
     owner.requireShiftable();
-    requireCells(held.position(from));
     int cells = Math.min(to, decoded);
     int distance = held.position(to) - held.position(from);
+    requireAllCells();
+    checkpoints.cutTo(from);
     if (to < decoded) {
       own(held.position(to), NativeCells.END);
       NativeMemory.discard(context, sequence, held.position(from), held.position(to));
@@ -279,6 +296,7 @@ final class SessionCells {
   void splice(int at, int removed, int[] inserted, Operation operation) {
     owner.requireShiftable();
     owner.requireFixedScaling();
+    requireAllCells();
     int end = at + removed;
     if (end >= decoded) {
       replaceEnd(at, end, inserted, operation);
@@ -318,6 +336,23 @@ final class SessionCells {
         logitsAt = -1;
       }
     }
+  }
+
+  /** Copies the cells of a range of tokens out; all of them are in the cache. */
+  MemorySegment read(int from, int to, SegmentAllocator storage) {
+    MemorySegment rows = storage.allocate(NativeCells.bytes(context, to - from), 32);
+    NativeCells.readInto(context, sequence, held.position(from), held.position(to - 1) + 1, rows);
+    return rows;
+  }
+
+  /** Adds tokens behind the last one, with cells that were read at other positions. */
+  void adopt(List<int[]> ids, List<NativeCells.Rows> rows) {
+    NativeCells.write(context, sequence, rows);
+    for (int i = 0; i < rows.size(); i++) {
+      held.append(ids.get(i), rows.get(i).positions());
+    }
+    decoded = held.size();
+    logitsAt = -1;
   }
 
   /** A splice whose end was not read yet: the rest is read behind what is inserted. */
@@ -360,6 +395,7 @@ final class SessionCells {
 
   /** Takes out a range; what follows keeps its positions. */
   void removeRange(int from, int to) {
+    checkpoints.cutTo(from);
     int cells = Math.min(to, decoded);
     if (from < cells) {
       NativeMemory.remove(context, sequence, held.position(from), held.position(cells - 1) + 1);
@@ -375,6 +411,7 @@ final class SessionCells {
 
   /** Keeps only some tokens, at their positions. */
   void retain(BitSet keep) {
+    checkpoints.cutTo(keep.nextClearBit(0));
     for (int from = keep.nextClearBit(0); from < decoded; from = keep.nextClearBit(from)) {
       int to = keep.nextSetBit(from);
       to = to < 0 ? decoded : Math.min(to, decoded);
@@ -396,6 +433,7 @@ final class SessionCells {
       own(0, held.position(count - 1) + 1);
       NativeMemory.shift(context, sequence, 0, held.position(count - 1) + 1, distance);
       held.move(0, count, distance);
+      checkpoints.clear();
       notPlainFrom(0);
       logitsAt = -1;
     }
@@ -408,6 +446,7 @@ final class SessionCells {
       own(0, NativeCells.END);
       NativeMemory.shift(context, sequence, 0, -1, -distance);
       held.move(0, held.size(), -distance);
+      checkpoints.clear();
       notPlainFrom(0);
       logitsAt = -1;
     }
@@ -415,6 +454,7 @@ final class SessionCells {
 
   /** Forgets the cells and keeps the tokens, which are read again with the next call. */
   void drop() {
+    checkpoints.clear();
     NativeMemory.removeAll(context, sequence);
     decoded = 0;
     notPlainFrom(0);
@@ -434,6 +474,7 @@ final class SessionCells {
     NativeMemory.share(context, other.sequence, sequence);
     held.set(other.held.ids(), other.held.positions());
     decoded = other.decoded;
+    checkpoints.set(other.checkpoints.list());
     plain = other.plain;
     wholeBatches = other.wholeBatches;
   }
@@ -448,19 +489,130 @@ final class SessionCells {
     logitsAt = -1;
   }
 
-  /** Puts a state in place of what is held. The caller has compared the settings. */
+  /**
+   * Puts a state in place of what is held. The caller has compared the settings.
+   *
+   * @throws KvCacheFullException if other sequences have taken the cells; nothing is held then
+   * @throws StateFormatException if the cells are not what the state says; nothing is held then
+   */
   void restore(SessionState state) {
     drop(); // and keep the scaling, which is the state's
     held.cutTo(0);
-    if (state.decoded() > 0) {
-      makingRoom(state.decoded(), () -> NativeMemory.restore(context, sequence, state.cells()));
+    while (state.decoded() > 0
+        && !NativeMemory.restore(context, sequence, Part.WHOLE, state.cells())) {
+      drop();
+      if (owner.yieldCells(state.decoded())) {
+        continue;
+      }
+      if (owner.hasOwnPools()) {
+        throw new StateFormatException(
+            "the cells of the state do not fit the model, so the session is now empty; read the text again and save");
+      }
+      throw new KvCacheFullException(
+          "no room for the %,d tokens of the state, so the session is now empty; raise contextTokens, or close or truncate other sessions"
+              .formatted(state.size()));
     }
     held.set(state.tokens(), state.positions());
     decoded = state.decoded();
+    checkpoints.set(state.checkpointStates());
     if (state.reading().how().equals(owner.reading())) {
       plain = state.reading().plain();
       wholeBatches = state.reading().wholeBatches();
     }
+  }
+
+  // ---- going back -------------------------------------------------------------------------------
+
+  /** Keeps what cannot be cut back, as it is now. */
+  void checkpoint() {
+    if (decoded > 0) {
+      checkpoints.take(decoded, this::takeCheckpoint);
+    }
+  }
+
+  /**
+   * Lays a window's cells down in the order in which a restored state has them. Where they lie
+   * decides in which order attention sums over them, and so the last bits of the logits.
+   */
+  void settleWindow() {
+    boolean rolling = !owner.model().isRecurrent() && owner.needsCheckpoints();
+    if (rolling && decoded > owner.model().slidingWindowTokens()) {
+      try (Arena arena = Arena.ofConfined()) {
+        MemorySegment window = NativeMemory.save(context, sequence, Part.PARTIAL, arena);
+        if (!NativeMemory.restore(context, sequence, Part.PARTIAL, window)) {
+          drop(); // cannot be: it had the cells before
+        }
+      }
+    }
+  }
+
+  private StateCheckpoint takeCheckpoint() {
+    return new StateCheckpoint(
+        decoded, NativeMemory.save(context, sequence, Part.PARTIAL, Arena.ofAuto()));
+  }
+
+  /**
+   * Makes the memory that of the first tokens, or of fewer where only a checkpoint can do it; the
+   * rest is then read again with the next call.
+   *
+   * @return whether it could be done; if not, nothing is changed
+   */
+  private boolean goBackTo(int count) {
+    if (hasCells(count) && NativeMemory.removeFrom(context, sequence, held.stagedPosition(count))) {
+      decoded = count;
+      notPlainFrom(count);
+      return true;
+    }
+    Optional<StateCheckpoint> checkpoint = checkpoints.before(count);
+    if (checkpoint.isEmpty()) {
+      return false;
+    }
+    int tokens = checkpoint.get().tokens();
+    if (!NativeMemory.restore(context, sequence, Part.PARTIAL, checkpoint.get().cells())
+        || !NativeMemory.removeFrom(context, sequence, held.stagedPosition(tokens))) {
+      drop(); // other sequences have taken the cells: everything is read again
+      return true;
+    }
+    decoded = tokens;
+    notPlainFrom(tokens);
+    checkpoints.cutTo(tokens);
+    return true;
+  }
+
+  /** Tells whether sliding-window layers still hold what the next token will look at. */
+  private boolean hasCells(int count) {
+    int window = owner.model().slidingWindowTokens();
+    if (window == 0 || count == 0) {
+      return true;
+    }
+    int oldest = held.stagedPosition(count) - window + 1;
+    int first = 0;
+    while (first < count && held.position(first) < oldest) {
+      first++;
+    }
+    return first == count
+        || NativeMemory.smallestPosition(context, sequence) <= held.position(first);
+  }
+
+  /** Refuses a move that would bring lost cells into a window again. */
+  private void requireAllCells() {
+    if (owner.model().slidingWindowTokens() > 0
+        && decoded > 0
+        && NativeMemory.smallestPosition(context, sequence) > held.position(0)) {
+      throw new UnsupportedOperationForModelException(
+          "the sliding-window layers no longer hold every cell of the text (a state keeps their window only, and cells behind it may be taken by new tokens), so nothing can be moved; clear() the session and append again");
+    }
+  }
+
+  private UnsupportedOperationForModelException cannotGoBackTo(int count) {
+    if (owner.model().isRecurrent() || owner.model().isHybrid()) {
+      return new UnsupportedOperationForModelException(
+          "%s keeps a recurrent state and cannot forget a part of a sequence; clear() the session and append again, or keep checkpoints (SessionOptions)"
+              .formatted(owner.model().description()));
+    }
+    return new UnsupportedOperationForModelException(
+        "the sliding-window layers no longer hold the cells before token %,d (the oldest is at position %,d); clear() the session and append again, keep checkpoints (SessionOptions), or make the context withFullSlidingWindow(true)"
+            .formatted(count, NativeMemory.smallestPosition(context, sequence)));
   }
 
   // ---- what a prefix cache may remember ---------------------------------------------------------
@@ -496,22 +648,5 @@ final class SessionCells {
 
   private boolean removeFrom(int index) {
     return NativeMemory.removeFrom(context, sequence, held.position(index));
-  }
-
-  /** Refuses a cut that sliding-window layers no longer have the cells for. */
-  private void requireCells(int position) {
-    int window = owner.model().slidingWindowTokens();
-    if (window == 0 || position == 0) {
-      return;
-    }
-    // Also with full sliding windows: a saved state lacks the cells outside the window, and they
-    // may have been used again.
-
-    int smallest = NativeMemory.smallestPosition(context, sequence);
-    if (smallest > Math.max(0, position - window)) {
-      throw new UnsupportedOperationForModelException(
-          "the sliding-window layers no longer hold the cells before position %,d (the oldest is %,d); clear() the session and append again, or make the context withFullSlidingWindow(true) and do not restore"
-              .formatted(position, smallest));
-    }
   }
 }

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.gatun.error.CallbackException;
 import dev.gatun.error.KvCacheFullException;
+import dev.gatun.error.OperationCancelledException;
 import dev.gatun.error.UnsupportedOperationForModelException;
 import dev.gatun.gguf.SyntheticModel;
 import dev.gatun.kv.KvCacheType;
@@ -151,6 +152,29 @@ class OverflowTest {
       assertArrayEquals(
           IntStream.range(at[0], at[0] + held).toArray(), at, "no gap between sinks and window");
       assertTrue(at[0] < 120 && at[held - 1] < 120 + 2 * BUDGET, "re-based");
+    }
+  }
+
+  /** The turn of the keys once stopped with the call, with positions moved and keys not. */
+  @Test
+  void cancelledCall_stillTurnsTheKeysThatItMoved() {
+    try (LlamaContext context = model.newContext(options());
+        LlamaSession session = context.newSession(budget(new OverflowPolicy.Streaming(4, 8, 20)))) {
+      session.append(part(0, BUDGET));
+      Cancellation cancellation = Cancellation.create();
+      cancellation.cancel();
+      assertThrows(
+          OperationCancelledException.class,
+          () -> session.append(part(BUDGET, 100), cancellation, (done, total) -> {}));
+      assertEquals(BUDGET - 8, session.size());
+      ReferenceModel.Text text = reference.text(positions(RopeScaling.none()));
+      text.append(part(0, BUDGET));
+      text.discard(4, 12);
+      assertNear(
+          "after the cancelled call",
+          text.append(part(BUDGET, BUDGET + 8)),
+          evaluate(session, part(BUDGET, BUDGET + 8)),
+          1e-4);
     }
   }
 
