@@ -84,7 +84,11 @@ void require_sequence(const llama_context * ctx, llama_seq_id seq) {
 // llama.cpp copies a sequence into another pool of cells only with the next decode. Done here, so that a state read now
 // has the copy and a state written now is not overwritten by it.
 void finish_copies(llama_context * ctx) {
-    ctx->memory_update(false);
+    if (ctx->memory_update(false)) {
+        if (gatun_rope * rope = gatun::rope_of(ctx)) {
+            rope->invalidate_pages();
+        }
+    }
 }
 
 } // namespace
@@ -245,6 +249,9 @@ int32_t gatun_state_seq_set(struct llama_context * ctx, const uint8_t * src, siz
         require(src != nullptr && read != nullptr, "src and read may not be NULL");
         finish_copies(ctx);
         *read = llama_state_seq_set_data_ext(ctx, src, size, seq, flags);
+        if (gatun_rope * rope = gatun::rope_of(ctx)) {
+            rope->invalidate_pages();
+        }
         if (*read == 0) {
             fail("the state was not restored to sequence " + std::to_string(seq));
         }

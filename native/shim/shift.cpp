@@ -55,6 +55,7 @@ void shift(llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1, Ch
         ggml_backend_sched_set_eval_callback(ctx->get_sched(), gatun_rope::on_node, rope);
         const gatun_rope::shift_scope scope(*rope);
         ctx->memory_update(false);
+        rope->invalidate_pages();
         if (!rope->problem.empty()) {
             fail(rope->problem);
         }
