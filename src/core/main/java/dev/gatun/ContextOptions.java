@@ -1,6 +1,7 @@
 package dev.gatun;
 
 import dev.gatun.kv.KvCacheType;
+import dev.gatun.kv.SparseAttention;
 import dev.gatun.rope.RopeScaling;
 import java.util.Objects;
 import java.util.OptionalInt;
@@ -26,6 +27,7 @@ import java.util.OptionalInt;
  * @param offloadKv keeps the KV cache on the device of its layer
  * @param fullSlidingWindow keeps all cells of sliding-window layers, so that a sequence can be cut
  *     back further than the window
+ * @param sparseAttention which keys a query meets
  */
 public record ContextOptions(
     OptionalInt contextTokens,
@@ -41,7 +43,8 @@ public record ContextOptions(
     RopeScaling ropeScaling,
     boolean unifiedKv,
     boolean offloadKv,
-    boolean fullSlidingWindow) {
+    boolean fullSlidingWindow,
+    SparseAttention sparseAttention) {
 
   private static final int MAX_THREADS = 512; // GGML_MAX_N_THREADS
   private static final int MAX_SEQUENCES = 256; // LLAMA_MAX_SEQ
@@ -62,6 +65,13 @@ public record ContextOptions(
     Objects.requireNonNull(valueType, "valueType");
     Objects.requireNonNull(flashAttention, "flashAttention");
     Objects.requireNonNull(ropeScaling, "ropeScaling");
+    Objects.requireNonNull(sparseAttention, "sparseAttention");
+    if (!(sparseAttention instanceof SparseAttention.Full)
+        && flashAttention == FlashAttention.OFF) {
+      throw new IllegalArgumentException(
+          "%s replaces the flash attention kernel; use FlashAttention.AUTO or ON"
+              .formatted(sparseAttention.describe()));
+    }
     if (valueType.isQuantised() && flashAttention == FlashAttention.OFF) {
       throw new IllegalArgumentException(
           "values of type %s need flash attention; use FlashAttention.ON or AUTO, or values of type F16"
@@ -89,7 +99,8 @@ public record ContextOptions(
         RopeScaling.modelDefault(),
         true,
         true,
-        false);
+        false,
+        SparseAttention.full());
   }
 
   private static int defaultThreads() {
@@ -134,7 +145,8 @@ public record ContextOptions(
         ropeScaling,
         unifiedKv,
         offloadKv,
-        fullSlidingWindow);
+        fullSlidingWindow,
+        sparseAttention);
   }
 
   /** Returns a copy with another {@link #batchTokens()}. */
@@ -153,7 +165,8 @@ public record ContextOptions(
         ropeScaling,
         unifiedKv,
         offloadKv,
-        fullSlidingWindow);
+        fullSlidingWindow,
+        sparseAttention);
   }
 
   /** Returns a copy with another {@link #microBatchTokens()}. */
@@ -172,7 +185,8 @@ public record ContextOptions(
         ropeScaling,
         unifiedKv,
         offloadKv,
-        fullSlidingWindow);
+        fullSlidingWindow,
+        sparseAttention);
   }
 
   /** Returns a copy with another {@link #maxSequences()}. */
@@ -191,7 +205,8 @@ public record ContextOptions(
         ropeScaling,
         unifiedKv,
         offloadKv,
-        fullSlidingWindow);
+        fullSlidingWindow,
+        sparseAttention);
   }
 
   /** Returns a copy with another {@link #threads()}. */
@@ -210,7 +225,8 @@ public record ContextOptions(
         ropeScaling,
         unifiedKv,
         offloadKv,
-        fullSlidingWindow);
+        fullSlidingWindow,
+        sparseAttention);
   }
 
   /** Returns a copy with another {@link #batchThreads()}. */
@@ -229,7 +245,8 @@ public record ContextOptions(
         ropeScaling,
         unifiedKv,
         offloadKv,
-        fullSlidingWindow);
+        fullSlidingWindow,
+        sparseAttention);
   }
 
   /** Returns a copy with another {@link #polling()}. */
@@ -248,7 +265,8 @@ public record ContextOptions(
         ropeScaling,
         unifiedKv,
         offloadKv,
-        fullSlidingWindow);
+        fullSlidingWindow,
+        sparseAttention);
   }
 
   /** Returns a copy with another {@link #keyType()}. */
@@ -267,7 +285,8 @@ public record ContextOptions(
         ropeScaling,
         unifiedKv,
         offloadKv,
-        fullSlidingWindow);
+        fullSlidingWindow,
+        sparseAttention);
   }
 
   /** Returns a copy with another {@link #valueType()}. */
@@ -286,7 +305,8 @@ public record ContextOptions(
         ropeScaling,
         unifiedKv,
         offloadKv,
-        fullSlidingWindow);
+        fullSlidingWindow,
+        sparseAttention);
   }
 
   /** Returns a copy with another {@link #flashAttention()}. */
@@ -305,7 +325,8 @@ public record ContextOptions(
         ropeScaling,
         unifiedKv,
         offloadKv,
-        fullSlidingWindow);
+        fullSlidingWindow,
+        sparseAttention);
   }
 
   /** Returns a copy with another {@link #ropeScaling()}. */
@@ -324,7 +345,8 @@ public record ContextOptions(
         value,
         unifiedKv,
         offloadKv,
-        fullSlidingWindow);
+        fullSlidingWindow,
+        sparseAttention);
   }
 
   /** Returns a copy with another {@link #unifiedKv()}. */
@@ -343,7 +365,8 @@ public record ContextOptions(
         ropeScaling,
         value,
         offloadKv,
-        fullSlidingWindow);
+        fullSlidingWindow,
+        sparseAttention);
   }
 
   /** Returns a copy with another {@link #offloadKv()}. */
@@ -362,7 +385,8 @@ public record ContextOptions(
         ropeScaling,
         unifiedKv,
         value,
-        fullSlidingWindow);
+        fullSlidingWindow,
+        sparseAttention);
   }
 
   /** Returns a copy with another {@link #fullSlidingWindow()}. */
@@ -381,6 +405,30 @@ public record ContextOptions(
         ropeScaling,
         unifiedKv,
         offloadKv,
+        value,
+        sparseAttention);
+  }
+
+  /**
+   * Returns a copy with another {@link #sparseAttention()}. It needs flash attention, and all
+   * layers on the CPU.
+   */
+  public ContextOptions withSparseAttention(SparseAttention value) {
+    return new ContextOptions(
+        contextTokens,
+        batchTokens,
+        microBatchTokens,
+        maxSequences,
+        threads,
+        batchThreads,
+        polling,
+        keyType,
+        valueType,
+        flashAttention,
+        ropeScaling,
+        unifiedKv,
+        offloadKv,
+        fullSlidingWindow,
         value);
   }
 }

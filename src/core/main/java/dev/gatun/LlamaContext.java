@@ -6,7 +6,9 @@ import dev.gatun.internal.ContextParameters;
 import dev.gatun.internal.NativeAdapters;
 import dev.gatun.internal.NativeContext;
 import dev.gatun.internal.NativeMemory;
+import dev.gatun.internal.NativeSparse;
 import dev.gatun.kv.KvCacheType;
+import dev.gatun.kv.SparseAttention;
 import dev.gatun.rope.Dynamic;
 import dev.gatun.rope.FactorTable;
 import dev.gatun.rope.RopeScaling;
@@ -80,6 +82,29 @@ public final class LlamaContext implements AutoCloseable {
                 options.fullSlidingWindow()),
             "the context of " + model.file().path().getFileName());
     freeSequences.set(0, options.maxSequences());
+    leaveOut(options.sparseAttention());
+  }
+
+  private void leaveOut(SparseAttention sparse) {
+    if (sparse instanceof SparseAttention.Full) {
+      return;
+    }
+    try {
+      if (!model.isOnCpu()) {
+        throw new UnsupportedOperationForModelException(
+            "%s works with all layers on the CPU only; load the model with GpuLayers.none()"
+                .formatted(sparse.describe()));
+      }
+      context.guard().enter();
+      try {
+        NativeSparse.set(context, sparse, false);
+      } finally {
+        context.guard().exit();
+      }
+    } catch (RuntimeException e) {
+      context.close();
+      throw e;
+    }
   }
 
   /**
