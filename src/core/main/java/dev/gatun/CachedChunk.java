@@ -19,7 +19,12 @@ public final class CachedChunk {
   private final boolean foreign;
 
   CachedChunk(
-      StateSettings settings, int[] prefix, int[] tokens, int[] positions, MemorySegment rows) {
+      StateSettings settings,
+      int[] prefix,
+      int[] tokens,
+      int[] positions,
+      MemorySegment rows,
+      boolean foreign) {
     this.settings = settings;
     this.prefix = prefix;
     this.tokens = tokens;

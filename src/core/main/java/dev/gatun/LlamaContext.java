@@ -48,7 +48,19 @@ public final class LlamaContext implements AutoCloseable {
   private final List<LlamaSession> sessions = new ArrayList<>();
   private Map<LoraAdapter, Float> loras = Map.of();
   private Optional<ControlVector> controlVector = Optional.empty();
+  private Optional<PrefixCache> prefixCache = Optional.empty();
+  private Reading reading;
   private long decodes;
+
+  /**
+   * What else than tokens and scaling decides what cells hold.
+   *
+   * @param adapters which adapters are applied
+   * @param microBatchTokens decides how sums are rounded
+   */
+  private record Reading(Object adapters, int microBatchTokens) {}
+
+  private static final Object NO_ADAPTERS = new Object();
 
   LlamaContext(LlamaModel model, ContextOptions options) {
     this.model = model;
@@ -77,7 +89,7 @@ public final class LlamaContext implements AutoCloseable {
             new ContextParameters(
                 contextTokens,
                 options.batchTokens(),
-                Math.min(options.microBatchTokens(), options.batchTokens()),
+                microBatchTokens(),
                 options.maxSequences(),
                 options.threads(),
                 options.batchThreads(),
@@ -95,6 +107,16 @@ public final class LlamaContext implements AutoCloseable {
             "the context of " + model.file().path().getFileName());
     freeSequences.set(0, options.maxSequences());
     this.layout = StateIdentity.layout(this);
+    reading = new Reading(NO_ADAPTERS, microBatchTokens());
+  }
+
+  int microBatchTokens() {
+    return Math.min(options.microBatchTokens(), options.batchTokens());
+  }
+
+  /** Returns what is equal for contexts that read tokens of one model and scaling the same way. */
+  Object reading() {
+    return reading;
   }
 
   /**
@@ -126,12 +148,11 @@ public final class LlamaContext implements AutoCloseable {
   }
 
   LlamaSession openSession(SessionOptions sessionOptions) {
-    if (!context.hasMemory()) {
-      throw new UnsupportedOperationForModelException(
-          "%s keeps no memory of a sequence, so it cannot generate text; it is an embedding model"
-              .formatted(model.description()));
-    }
+    requireMemory();
     int sequence = freeSequences.nextSetBit(0);
+    if (sequence < 0 && prefixCache.isPresent() && prefixCache.get().yieldSequence()) {
+      sequence = freeSequences.nextSetBit(0);
+    }
     if (sequence < 0) {
       throw new IllegalStateException(
           "all %d sequences of the context are in use; close a session or raise maxSequences"
@@ -143,10 +164,82 @@ public final class LlamaContext implements AutoCloseable {
     return session;
   }
 
+  private void requireMemory() {
+    if (!context.hasMemory()) {
+      throw new UnsupportedOperationForModelException(
+          "%s keeps no memory of a sequence, so it cannot generate text; it is an embedding model"
+              .formatted(model.description()));
+    }
+  }
+
   /** Gives a sequence back. Called inside the guard. */
   void closed(LlamaSession session, int sequence) {
+    prefixCache.ifPresent(cache -> cache.letGo(session));
     sessions.remove(session);
     freeSequences.set(sequence);
+  }
+
+  /**
+   * Makes a cache of what the sessions of this context read. There is one at a time.
+   *
+   * @throws IllegalStateException if the context has one; close it first
+   * @throws UnsupportedOperationForModelException if the model keeps no memory of a sequence
+   */
+  public PrefixCache newPrefixCache(PrefixCacheOptions cacheOptions) {
+    context.guard().enter();
+    try {
+      requireMemory();
+      if (prefixCache.isPresent()) {
+        throw new IllegalStateException(
+            "the context has a prefix cache already; use it, or close it first");
+      }
+      PrefixCache cache = new PrefixCache(this, context, cacheOptions);
+      prefixCache = Optional.of(cache);
+      return cache;
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  /** Tells that the prefix cache is closed. Called inside the guard. */
+  void closed(PrefixCache cache) {
+    if (prefixCache.isPresent() && prefixCache.get() == cache) {
+      prefixCache = Optional.empty();
+    }
+  }
+
+  /** Takes a free sequence for the prefix cache; -1 when none is free. Called inside the guard. */
+  int takeSequence() {
+    int sequence = freeSequences.nextSetBit(0);
+    if (sequence >= 0) {
+      freeSequences.clear(sequence);
+    }
+    return sequence;
+  }
+
+  /** Gives back what {@link #takeSequence} gave, without a cell in it. Called inside the guard. */
+  void returnSequence(int sequence) {
+    freeSequences.set(sequence);
+  }
+
+  /** Makes the prefix cache give cells to a session; tells whether it gave any. */
+  boolean yieldCells(int count) {
+    return prefixCache.isPresent() && prefixCache.get().yieldCells(count);
+  }
+
+  void enter() {
+    context.guard().enter();
+  }
+
+  void exit() {
+    context.guard().exit();
+  }
+
+  /** Tells that cells are from now on made in another way: those there are no longer plain. */
+  private void adapted() {
+    reading = new Reading(new Object(), microBatchTokens());
+    sessions.forEach(session -> session.cells().notPlainFrom(0));
+    prefixCache.ifPresent(PrefixCache::forgetAll);
   }
 
   /** Returns the model. */
@@ -227,6 +320,7 @@ public final class LlamaContext implements AutoCloseable {
       }
       loras.keySet().forEach(LoraAdapter::unuse);
       loras = next;
+      adapted();
     } finally {
       context.guard().exit();
     }
@@ -248,6 +342,7 @@ public final class LlamaContext implements AutoCloseable {
       NativeAdapters.setControlVector(
           context, vector.directions(), vector.firstLayer(), vector.lastLayer());
       controlVector = Optional.of(vector);
+      adapted();
     } finally {
       context.guard().exit();
     }
@@ -259,6 +354,7 @@ public final class LlamaContext implements AutoCloseable {
     try {
       NativeAdapters.clearControlVector(context);
       controlVector = Optional.empty();
+      adapted();
     } finally {
       context.guard().exit();
     }
@@ -362,6 +458,7 @@ public final class LlamaContext implements AutoCloseable {
   }
 
   private void change(PositionScaling.Step step) {
+    prefixCache.ifPresent(PrefixCache::forgetAll);
     for (LlamaSession session : sessions) {
       session.dropCells();
     }
@@ -373,6 +470,7 @@ public final class LlamaContext implements AutoCloseable {
   void restartScaling() {
     Optional<PositionScaling.Step> step = scaling.restart();
     if (step.isPresent()) {
+      prefixCache.ifPresent(PrefixCache::forgetAll);
       context.setRope(step.get().hook());
       scaling.taken(step.get());
     }
@@ -471,9 +569,14 @@ public final class LlamaContext implements AutoCloseable {
     return decodes;
   }
 
+  /** Decodes the first entries of the batch; when there are too few cells, the cache gives some. */
   int decode(int count) {
     decodes++;
-    return context.decode(count);
+    int status = context.decode(count);
+    while (status == NativeContext.NO_ROOM && yieldCells(count)) {
+      status = context.decode(count);
+    }
+    return status;
   }
 
   /** Tells whether {@link #close()} was called. */
@@ -495,6 +598,7 @@ public final class LlamaContext implements AutoCloseable {
         session.contextClosed();
       }
       sessions.clear();
+      prefixCache.ifPresent(PrefixCache::contextClosed);
       loras.keySet().forEach(LoraAdapter::unuse);
       loras = Map.of();
     }

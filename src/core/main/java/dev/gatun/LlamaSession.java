@@ -62,6 +62,10 @@ public final class LlamaSession implements AutoCloseable {
     return options;
   }
 
+  SessionCells cells() {
+    return cells;
+  }
+
   /** Returns the number of tokens that the session holds; each takes a cell, once it was read. */
   public int size() {
     return cells.held().size();
@@ -395,8 +399,10 @@ public final class LlamaSession implements AutoCloseable {
               cells.checkpoints().list(),
               "",
               Instant.now());
+      SessionState.Reading reading =
+          new SessionState.Reading(owner.reading(), cells.plain(), cells.wholeBatches());
       cells.settleWindow();
-      return SessionState.inMemory(content, owner.layout());
+      return SessionState.inMemory(content, owner.layout(), reading);
     } finally {
       context.guard().exit();
     }
@@ -531,10 +537,6 @@ public final class LlamaSession implements AutoCloseable {
   /** Ends a call of this session. */
   void exit() {
     context.guard().exit();
-  }
-
-  SessionCells cells() {
-    return cells;
   }
 
   NativeContext nativeContext() {

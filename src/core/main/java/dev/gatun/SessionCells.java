@@ -41,9 +41,16 @@ final class SessionCells {
   private final NativeContext context;
   private final int sequence;
   private final BooleanSupplier closed;
+  private final int microBatch;
   private final HeldTokens held = new HeldTokens();
   private final Checkpoints checkpoints;
   private int decoded;
+
+  /** The first cells that are as a plain reading of the tokens leaves them; at most decoded. */
+  private int plain;
+
+  /** Of these, those that were read in whole micro-batches; a multiple of a micro-batch. */
+  private int wholeBatches;
 
   /** Value of {@link LlamaContext#decodes()} when the logits of the last token were computed. */
   private long logitsAt = -1;
@@ -59,6 +66,7 @@ final class SessionCells {
     this.context = context;
     this.sequence = sequence;
     this.closed = closed;
+    this.microBatch = owner.microBatchTokens();
   }
 
   HeldTokens held() {
@@ -157,7 +165,7 @@ final class SessionCells {
       if (status != Status.OK) {
         throw failure(status, start, end);
       }
-      decoded += count;
+      read(count);
       checkpoints.offer(start, decoded, end, this::takeCheckpoint);
       if (progress != QUIET) {
         report(progress, start, end);
@@ -183,7 +191,7 @@ final class SessionCells {
         throw failure(status, start, end);
       }
       int first = decoded;
-      decoded += count;
+      read(count);
       try {
         for (int i = Math.max(0, size - first); i < count; i++) {
           consumer.accept(firstShown + first + i - size, context.logits(i, vocabulary));
@@ -277,6 +285,7 @@ final class SessionCells {
     held.remove(from, to);
     held.move(from, held.size(), -distance);
     decoded -= Math.max(0, cells - from);
+    notPlainFrom(from);
     logitsAt = -1;
   }
 
@@ -307,7 +316,7 @@ final class SessionCells {
         feed(inserted, 0, inserted.length, operation, QUIET);
         int distance = held.next() - positions[end];
         int[] moved = Arrays.stream(stored).map(position -> position + distance).toArray();
-        NativeCells.write(context, sequence, stored, moved, tail);
+        makingRoom(moved.length, () -> NativeCells.write(context, sequence, stored, moved, tail));
         held.append(Arrays.copyOfRange(ids, end, had), moved);
         decoded = held.size();
         for (int i = had; i < ids.length; i++) {
@@ -320,6 +329,7 @@ final class SessionCells {
         NativeCells.write(context, sequence, places, places, before);
         held.set(ids, positions);
         decoded = had;
+        notPlainFrom(at);
         throw e;
       } finally {
         logitsAt = -1;
@@ -365,7 +375,21 @@ final class SessionCells {
 
   /** Makes cells that move this sequence's own: another one that shares them keeps its. */
   private void own(int from, int to) {
-    NativeCells.copyPrivate(context, sequence, from, to);
+    makingRoom(decoded, () -> NativeCells.copyPrivate(context, sequence, from, to));
+  }
+
+  /** Does what needs free cells; the prefix cache gives some when there are too few. */
+  private void makingRoom(int count, Runnable step) {
+    while (true) {
+      try {
+        step.run();
+        return;
+      } catch (KvCacheFullException e) {
+        if (!owner.yieldCells(count)) {
+          throw e;
+        }
+      }
+    }
   }
 
   /** Takes out a range; what follows keeps its positions. */
@@ -377,6 +401,7 @@ final class SessionCells {
       decoded -= cells - from;
     }
     held.remove(from, to);
+    notPlainFrom(from);
     if (from >= decoded) {
       held.closeGapsFrom(decoded); // what was not read yet follows the last cell
     }
@@ -392,6 +417,7 @@ final class SessionCells {
       NativeMemory.remove(context, sequence, held.position(from), held.position(to - 1) + 1);
       from = to;
     }
+    notPlainFrom(keep.nextClearBit(0));
     int kept = keep.get(0, decoded).cardinality();
     held.retain(keep);
     decoded = kept;
@@ -407,6 +433,7 @@ final class SessionCells {
       NativeMemory.shift(context, sequence, 0, held.position(count - 1) + 1, distance);
       held.move(0, count, distance);
       checkpoints.clear();
+      notPlainFrom(0);
       logitsAt = -1;
     }
   }
@@ -419,6 +446,7 @@ final class SessionCells {
       NativeMemory.shift(context, sequence, 0, -1, -distance);
       held.move(0, held.size(), -distance);
       checkpoints.clear();
+      notPlainFrom(0);
       logitsAt = -1;
     }
   }
@@ -428,6 +456,7 @@ final class SessionCells {
     checkpoints.clear();
     NativeMemory.removeAll(context, sequence);
     decoded = 0;
+    notPlainFrom(0);
     held.closeGapsFrom(0);
     logitsAt = -1;
   }
@@ -445,6 +474,18 @@ final class SessionCells {
     held.set(other.held.ids(), other.held.positions());
     decoded = other.decoded;
     checkpoints.set(other.checkpoints.list());
+    plain = other.plain;
+    wholeBatches = other.wholeBatches;
+  }
+
+  /** Holds tokens whose cells a prefix cache has put into the empty sequence. */
+  void adopt(int[] ids, boolean inWholeBatches) {
+    held.stage(ids, 0, ids.length);
+    held.accept(ids.length);
+    decoded = ids.length;
+    plain = decoded;
+    wholeBatches = inWholeBatches ? decoded : 0;
+    logitsAt = -1;
   }
 
   /**
@@ -456,9 +497,12 @@ final class SessionCells {
   void restore(SessionState state) {
     drop(); // and keep the scaling, which is the state's
     held.cutTo(0);
-    if (state.decoded() > 0
+    while (state.decoded() > 0
         && !NativeMemory.restore(context, sequence, Part.WHOLE, state.cells())) {
       drop();
+      if (owner.yieldCells(state.decoded())) {
+        continue;
+      }
       if (owner.hasOwnPools()) {
         throw new StateFormatException(
             "the cells of the state do not fit the model, so the session is now empty; read the text again and save");
@@ -470,6 +514,10 @@ final class SessionCells {
     held.set(state.tokens(), state.positions());
     decoded = state.decoded();
     checkpoints.set(state.checkpointStates());
+    if (state.reading().how().equals(owner.reading())) {
+      plain = state.reading().plain();
+      wholeBatches = state.reading().wholeBatches();
+    }
   }
 
   // ---- going back -------------------------------------------------------------------------------
@@ -511,6 +559,7 @@ final class SessionCells {
   private boolean goBackTo(int count) {
     if (hasCells(count) && NativeMemory.removeFrom(context, sequence, held.stagedPosition(count))) {
       decoded = count;
+      notPlainFrom(count);
       return true;
     }
     Optional<StateCheckpoint> checkpoint = checkpoints.before(count);
@@ -524,6 +573,7 @@ final class SessionCells {
       return true;
     }
     decoded = tokens;
+    notPlainFrom(tokens);
     checkpoints.cutTo(tokens);
     return true;
   }
@@ -562,6 +612,37 @@ final class SessionCells {
     return new UnsupportedOperationForModelException(
         "the sliding-window layers no longer hold the cells before token %,d (the oldest is at position %,d); clear() the session and append again, keep checkpoints (SessionOptions), or make the context withFullSlidingWindow(true)"
             .formatted(count, NativeMemory.smallestPosition(context, sequence)));
+  }
+
+  // ---- what a prefix cache may remember ---------------------------------------------------------
+
+  /** Number of the first cells that depend on nothing but the tokens. */
+  int plain() {
+    return plain;
+  }
+
+  /** Number of the first plain cells that were read in whole micro-batches. */
+  int wholeBatches() {
+    return wholeBatches;
+  }
+
+  /**
+   * Tells that the cells from a token on were changed or are gone. Whatever changes cells other
+   * than by reading what follows calls it.
+   */
+  void notPlainFrom(int index) {
+    plain = Math.min(plain, index);
+    wholeBatches = Math.min(wholeBatches, index - index % microBatch);
+  }
+
+  private void read(int count) {
+    if (plain == decoded) {
+      plain += count;
+    }
+    if (wholeBatches == decoded) {
+      wholeBatches += count - count % microBatch;
+    }
+    decoded += count;
   }
 
   private boolean removeFrom(int index) {

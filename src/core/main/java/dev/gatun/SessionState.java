@@ -29,17 +29,36 @@ public final class SessionState {
   private final StateContent content;
   private final Optional<CellLayout> layout;
   private final Optional<StateFile> file;
+  private final Reading reading;
+
+  /**
+   * How the cells were read: what a prefix cache may remember of them.
+   *
+   * @param how equal to that of a context which would read the tokens the same way
+   * @param plain see {@link SessionCells#plain()}
+   * @param wholeBatches see {@link SessionCells#wholeBatches()}
+   */
+  record Reading(Object how, int plain, int wholeBatches) {
+    /** Nothing is known. */
+    static Reading unknown() {
+      return new Reading(new Object(), 0, 0);
+    }
+  }
 
   private SessionState(
-      StateContent content, Optional<CellLayout> layout, Optional<StateFile> file) {
+      StateContent content,
+      Optional<CellLayout> layout,
+      Optional<StateFile> file,
+      Reading reading) {
     this.content = content;
     this.layout = layout;
     this.file = file;
+    this.reading = reading;
   }
 
   /** A state that native code has just written; the layout is known when files can hold it. */
-  static SessionState inMemory(StateContent content, Optional<CellLayout> layout) {
-    return new SessionState(content, layout, Optional.empty());
+  static SessionState inMemory(StateContent content, Optional<CellLayout> layout, Reading reading) {
+    return new SessionState(content, layout, Optional.empty(), reading);
   }
 
   /**
@@ -51,7 +70,7 @@ public final class SessionState {
    */
   public static SessionState read(Path path) {
     StateFile file = StateFile.open(path);
-    return new SessionState(file.content(), Optional.empty(), Optional.of(file));
+    return new SessionState(file.content(), Optional.empty(), Optional.of(file), Reading.unknown());
   }
 
   /**
@@ -219,5 +238,9 @@ public final class SessionState {
 
   List<StateCheckpoint> checkpointStates() {
     return content.checkpoints();
+  }
+
+  Reading reading() {
+    return reading;
   }
 }
