@@ -318,86 +318,115 @@ int32_t gatun_cells_read(struct llama_context * ctx, llama_seq_id seq, llama_pos
     });
 }
 
-int32_t gatun_cells_write(struct llama_context * ctx, llama_seq_id seq, const int32_t * stored,
-                          const int32_t * positions, size_t n, const uint8_t * src, size_t size, char * err,
-                          size_t err_cap) {
-    return guarded("gatun_cells_write", err, err_cap, [&]() -> int32_t {
-        const std::vector<llama_kv_cache *> caches = caches_of(ctx);
-        require_sequence(ctx, seq);
-        if (n == 0) {
-            require(size == 0, "src holds cells, but n is 0");
-            return GATUN_OK;
+namespace {
+
+void check(const gatun_cell_piece & piece, size_t bytes) {
+    require(piece.n == 0 || (piece.stored != nullptr && piece.positions != nullptr && piece.src != nullptr),
+            "stored, positions and src may not be NULL");
+    require(piece.n <= static_cast<size_t>(std::numeric_limits<int32_t>::max()), "n is out of range");
+    if (piece.size != piece.n * bytes) {
+        gatun::refuse(std::to_string(piece.n) + " cells take " + std::to_string(piece.n * bytes) +
+                      " bytes, but there are " + std::to_string(piece.size));
+    }
+    for (size_t i = 0; i < piece.n; i++) {
+        require(piece.stored[i] >= 0 && piece.stored[i] <= MAX_POSITION && piece.positions[i] >= 0 &&
+                    piece.positions[i] <= MAX_POSITION,
+                "a position is out of range");
+    }
+}
+
+// Refuses positions that are given twice or that the sequence holds already.
+void require_new(const std::vector<llama_kv_cache *> & caches, llama_seq_id seq, std::vector<llama_pos> positions) {
+    std::sort(positions.begin(), positions.end());
+    const auto twice = std::adjacent_find(positions.begin(), positions.end());
+    if (twice != positions.end()) {
+        gatun::refuse("position " + std::to_string(*twice) + " is given twice");
+    }
+    for (llama_kv_cache * cache : caches) {
+        for (const llama_pos present : find(cache, seq, positions.front(), positions.back() + 1).positions) {
+            if (std::binary_search(positions.begin(), positions.end(), present)) {
+                gatun::refuse("sequence " + std::to_string(seq) + " holds a cell of position " +
+                              std::to_string(present) + " already");
+            }
         }
-        require(stored != nullptr && positions != nullptr && src != nullptr,
-                "stored, positions and src may not be NULL");
-        require(n <= static_cast<size_t>(std::numeric_limits<int32_t>::max()), "n is out of range");
-        const size_t needed = n * bytes_of_cell(ctx, caches);
-        if (size != needed) {
-            gatun::refuse(std::to_string(n) + " cells take " + std::to_string(needed) + " bytes, but there are " +
-                          std::to_string(size));
+    }
+}
+
+void write_pieces(llama_context * ctx, llama_seq_id seq, const gatun_cell_piece * pieces, size_t count) {
+    const std::vector<llama_kv_cache *> caches = caches_of(ctx);
+    require_sequence(ctx, seq);
+    const size_t bytes = bytes_of_cell(ctx, caches);
+    std::vector<llama_pos> stored;
+    std::vector<llama_pos> positions;
+    for (size_t p = 0; p < count; p++) {
+        check(pieces[p], bytes);
+        stored.insert(stored.end(), pieces[p].stored, pieces[p].stored + pieces[p].n);
+        positions.insert(positions.end(), pieces[p].positions, pieces[p].positions + pieces[p].n);
+    }
+    const size_t n = positions.size();
+    if (n == 0) {
+        return;
+    }
+    const bool moved = stored != positions;
+    if (moved) {
+        gatun::require_turnable(ctx);
+    }
+    settle(ctx);
+    require_new(caches, seq, positions);
+    const auto places = places_for(caches, seq, std::vector<size_t>(caches.size(), n));
+    if (places.empty()) {
+        const llama_kv_cells & cells = cells_of(caches.front(), seq);
+        throw gatun::refusal{GATUN_NO_ROOM, "no room for " + std::to_string(n) + " cells (" +
+                                                std::to_string(cells.get_used()) + " of " +
+                                                std::to_string(cells.size()) + " used)"};
+    }
+    std::vector<const uint8_t *> next(count);
+    for (size_t p = 0; p < count; p++) {
+        next[p] = pieces[p].src;
+    }
+    for (size_t c = 0; c < caches.size(); c++) {
+        for (const cell_rows & rows : rows_of(ctx, caches[c], seq)) {
+            auto place = places[c].begin();
+            for (size_t p = 0; p < count; p++) {
+                rows.write({place, place + static_cast<std::ptrdiff_t>(pieces[p].n)}, next[p]);
+                place += static_cast<std::ptrdiff_t>(pieces[p].n);
+                next[p] += pieces[p].n * rows.bytes;
+            }
         }
-        bool moved = false;
-        for (size_t i = 0; i < n; i++) {
-            require(stored[i] >= 0 && stored[i] <= MAX_POSITION && positions[i] >= 0 && positions[i] <= MAX_POSITION,
-                    "a position is out of range");
-            moved = moved || stored[i] != positions[i];
+    }
+    try {
+        for (size_t c = 0; c < caches.size(); c++) {
+            occupy(ctx, caches[c], seq, places[c], stored.data());
+            llama_kv_cells & cells = cells_of(caches[c], seq);
+            for (size_t i = 0; i < n; i++) {
+                if (stored[i] != positions[i]) {
+                    cells.pos_add(places[c][i], positions[i] - stored[i]);
+                }
+            }
         }
         if (moved) {
-            gatun::require_turnable(ctx);
+            gatun::turn_keys(ctx);
         }
-        settle(ctx);
-        std::vector<llama_pos> taken(positions, positions + n);
-        std::sort(taken.begin(), taken.end());
-        const auto twice = std::adjacent_find(taken.begin(), taken.end());
-        if (twice != taken.end()) {
-            gatun::refuse("position " + std::to_string(*twice) + " is given twice");
-        }
-        for (llama_kv_cache * cache : caches) {
-            for (const llama_pos present : find(cache, seq, taken.front(), taken.back() + 1).positions) {
-                if (std::binary_search(taken.begin(), taken.end(), present)) {
-                    gatun::refuse("sequence " + std::to_string(seq) + " holds a cell of position " +
-                                  std::to_string(present) + " already");
-                }
-            }
-        }
-        const auto places = places_for(caches, seq, std::vector<size_t>(caches.size(), n));
-        if (places.empty()) {
-            const llama_kv_cells & cells = cells_of(caches.front(), seq);
-            throw gatun::refusal{GATUN_NO_ROOM, "no room for " + std::to_string(n) + " cells (" +
-                                                    std::to_string(cells.get_used()) + " of " +
-                                                    std::to_string(cells.size()) + " used)"};
-        }
-        const uint8_t * next = src;
+    } catch (...) {
         for (size_t c = 0; c < caches.size(); c++) {
-            for (const cell_rows & rows : rows_of(ctx, caches[c], seq)) {
-                rows.write(places[c], next);
-                next += n * rows.bytes;
-            }
-        }
-        try {
-            for (size_t c = 0; c < caches.size(); c++) {
-                occupy(ctx, caches[c], seq, places[c], stored);
-                llama_kv_cells & cells = cells_of(caches[c], seq);
-                for (size_t i = 0; i < n; i++) {
-                    if (stored[i] != positions[i]) {
-                        cells.pos_add(places[c][i], positions[i] - stored[i]);
-                    }
+            llama_kv_cells & cells = cells_of(caches[c], seq);
+            for (const uint32_t cell : places[c]) {
+                if (!cells.is_empty(cell)) {
+                    cells.rm(cell);
                 }
             }
-            if (moved) {
-                gatun::turn_keys(ctx);
-            }
-        } catch (...) {
-            for (size_t c = 0; c < caches.size(); c++) {
-                llama_kv_cells & cells = cells_of(caches[c], seq);
-                for (const uint32_t cell : places[c]) {
-                    if (!cells.is_empty(cell)) {
-                        cells.rm(cell);
-                    }
-                }
-            }
-            throw;
         }
+        throw;
+    }
+}
+
+} // namespace
+
+int32_t gatun_cells_write(struct llama_context * ctx, llama_seq_id seq, const struct gatun_cell_piece * pieces,
+                          size_t n_pieces, char * err, size_t err_cap) {
+    return guarded("gatun_cells_write", err, err_cap, [&]() -> int32_t {
+        require(pieces != nullptr || n_pieces == 0, "pieces may not be NULL");
+        write_pieces(ctx, seq, pieces, n_pieces);
         return GATUN_OK;
     });
 }

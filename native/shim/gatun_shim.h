@@ -252,14 +252,21 @@ GATUN_API int32_t gatun_cells_bytes(struct llama_context * ctx, size_t n, size_t
 GATUN_API int32_t gatun_cells_read(struct llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1,
                                    uint8_t * dst, size_t size, size_t * written, char * err, size_t err_cap);
 
-// Adds n cells to a sequence; those that it has stay. Rows as gatun_cells_read writes them, of a context of the same
-// model, types and position scaling; row i was read at position stored[i] and comes to positions[i]. Keys that move are
-// turned before the call returns, with one computation for all of them, under every scaling. GATUN_NO_ROOM when there
-// are too few free cells; GATUN_INVALID_ARGUMENT when a position is given twice or is there already, or when keys
-// would move and cannot (see gatun_memory_shift). Nothing is changed then.
-GATUN_API int32_t gatun_cells_write(struct llama_context * ctx, llama_seq_id seq, const int32_t * stored,
-                                    const int32_t * positions, size_t n, const uint8_t * src, size_t size, char * err,
-                                    size_t err_cap);
+// Rows as gatun_cells_read writes them; row i was read at position stored[i] and comes to positions[i].
+struct gatun_cell_piece {
+    const int32_t * stored;    // [n]
+    const int32_t * positions; // [n]
+    size_t n;                  // cells
+    const uint8_t * src;
+    size_t size; // of src, bytes; what gatun_cells_bytes says for n cells
+};
+
+// Adds cells to a sequence; those that it has stay. The rows are of contexts of the same model, types and position
+// scaling. Keys that move are turned before the call returns, with one computation for all pieces, under every scaling.
+// GATUN_NO_ROOM when there are too few free cells; GATUN_INVALID_ARGUMENT when a position is given twice or is there
+// already, or when keys would move and cannot (see gatun_memory_shift). Nothing is changed then.
+GATUN_API int32_t gatun_cells_write(struct llama_context * ctx, llama_seq_id seq, const struct gatun_cell_piece * pieces,
+                                    size_t n_pieces, char * err, size_t err_cap);
 
 // Gives the sequence cells of its own in place of those of the range that it shares, and sets *copied to their number.
 // Others keep theirs, bit by bit. GATUN_NO_ROOM, with nothing changed, when there are too few free cells. Also beside a

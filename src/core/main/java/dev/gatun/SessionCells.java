@@ -16,9 +16,11 @@ import dev.gatun.kv.CheckpointOptions;
 import dev.gatun.kv.StateCheckpoint;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.List;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
 
@@ -333,6 +335,23 @@ final class SessionCells {
         logitsAt = -1;
       }
     }
+  }
+
+  /** Copies the cells of a range of tokens out; all of them are in the cache. */
+  MemorySegment read(int from, int to, SegmentAllocator storage) {
+    MemorySegment rows = storage.allocate(NativeCells.bytes(context, to - from), 32);
+    NativeCells.readInto(context, sequence, held.position(from), held.position(to - 1) + 1, rows);
+    return rows;
+  }
+
+  /** Adds tokens behind the last one, with cells that were read at other positions. */
+  void adopt(List<int[]> ids, List<NativeCells.Rows> rows) {
+    NativeCells.write(context, sequence, rows);
+    for (int i = 0; i < rows.size(); i++) {
+      held.append(ids.get(i), rows.get(i).positions());
+    }
+    decoded = held.size();
+    logitsAt = -1;
   }
 
   /** A splice whose end was not read yet: the rest is read behind what is inserted. */

@@ -28,6 +28,10 @@ final class StateIdentity {
   private static final Set<String> LATENT =
       Set.of("deepseek2", "bailingmoe3", "kimi-k3", "kimi-linear");
 
+  /** Settings that do not matter to rows of single cells. */
+  private static final Set<String> LAYOUT =
+      Set.of("flash attention", "pools of cells", "all cells of sliding windows", "state version");
+
   private StateIdentity() {}
 
   /** Returns the settings under which cells of the context mean what they mean. */
@@ -48,6 +52,17 @@ final class StateIdentity {
         yesNo(options.fullSlidingWindow() || context.model().slidingWindowTokens() == 0));
     entries.put("mixed keys", yesNo(System.getenv("LLAMA_ATTN_ROT_DISABLE") == null));
     context.adaptersText().ifPresent(text -> entries.put("adapters", text));
+    return new StateSettings(entries);
+  }
+
+  /**
+   * Returns the settings under which single cells mean what they mean, wherever they are: those of
+   * a state but for how the whole is laid out.
+   */
+  static StateSettings settingsOfCells(LlamaContext context) {
+    Map<String, String> entries = new TreeMap<>(settings(context).entries());
+    entries.keySet().removeAll(LAYOUT);
+    entries.put("model", context.model().file().fingerprint());
     return new StateSettings(entries);
   }
 

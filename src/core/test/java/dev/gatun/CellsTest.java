@@ -458,9 +458,11 @@ class CellsTest {
         cells.decode(0, 0, part(0, 20));
         assertThrows(
             UnsupportedOperationForModelException.class, () -> cells.read(0, 0, NativeCells.END));
-        assertThrows(
-            IllegalArgumentException.class,
-            () -> cells.write(1, 0, 1, 0, MemorySegment.ofArray(new byte[0])));
+        IllegalArgumentException refused =
+            assertThrows(
+                IllegalArgumentException.class,
+                () -> cells.write(1, 0, 1, 0, cells.arena.allocate(64)));
+        assertTrue(refused.getMessage().contains("recurrent"), refused::getMessage);
       }
     }
     Layout bf16 = new Layout("llama 2", KvCacheType.BF16, true, true, true);

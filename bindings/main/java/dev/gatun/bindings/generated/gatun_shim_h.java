@@ -885,9 +885,6 @@ public final class gatun_shim_h {
             CTypes.C_POINTER,
             CTypes.C_INT,
             CTypes.C_POINTER,
-            CTypes.C_POINTER,
-            CTypes.C_LONG_LONG,
-            CTypes.C_POINTER,
             CTypes.C_LONG_LONG,
             CTypes.C_POINTER,
             CTypes.C_LONG_LONG
@@ -897,11 +894,11 @@ public final class gatun_shim_h {
 
     /**
      * {@snippet lang=c :
-     * int32_t gatun_cells_write(struct llama_context *ctx, llama_seq_id seq, const int32_t *stored, const int32_t *positions, size_t n, const uint8_t *src, size_t size, char *err, size_t err_cap)
+     * int32_t gatun_cells_write(struct llama_context *ctx, llama_seq_id seq, const struct gatun_cell_piece *pieces, size_t n_pieces, char *err, size_t err_cap)
      * }
      */
-    public static int gatun_cells_write(MemorySegment ctx, int seq, MemorySegment stored, MemorySegment positions, long n, MemorySegment src, long size, MemorySegment err, long err_cap) {
-        return (int) Carrier.call(gatun_cells_write.ADDRESS, ctx, Carrier.of(seq), stored, positions, Carrier.of(n), src, Carrier.of(size), err, Carrier.of(err_cap));
+    public static int gatun_cells_write(MemorySegment ctx, int seq, MemorySegment pieces, long n_pieces, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_cells_write.ADDRESS, ctx, Carrier.of(seq), pieces, Carrier.of(n_pieces), err, Carrier.of(err_cap));
     }
 
     private static final class gatun_cells_copy_private {

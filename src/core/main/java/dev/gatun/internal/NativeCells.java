@@ -10,6 +10,7 @@ import static dev.gatun.bindings.generated.gatun_shim_h.gatun_cells_write;
 import static dev.gatun.bindings.generated.llama_h.llama_memory_seq_cp;
 import static dev.gatun.bindings.generated.llama_h.llama_memory_seq_rm;
 
+import dev.gatun.bindings.generated.gatun_cell_piece;
 import dev.gatun.bindings.generated.gatun_cell_usage;
 import dev.gatun.bindings.generated.gatun_compaction;
 import dev.gatun.error.DecodeException;
@@ -19,6 +20,8 @@ import dev.gatun.error.UnsupportedOperationForModelException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.lang.ref.Reference;
+import java.util.List;
 
 /**
  * The cells of a sequence, addressed by position: read out, added, made private, moved to the
@@ -154,36 +157,55 @@ public final class NativeCells {
   }
 
   /**
+   * Rows that come to a sequence.
+   *
+   * @param stored the positions at which they were read, in the order of the rows
+   * @param positions the positions that they come to
+   * @param rows from {@link #read} of a context of the same model, types and position scaling
+   */
+  public record Rows(int[] stored, int[] positions, MemorySegment rows) {
+    /** Checks the numbers. */
+    public Rows {
+      if (stored.length != positions.length) {
+        throw new IllegalArgumentException(
+            "%d stored positions for %d cells".formatted(stored.length, positions.length));
+      }
+    }
+  }
+
+  /** Adds cells to a sequence; see {@link #write(NativeContext, int, List)}. */
+  public static void write(
+      NativeContext context, int sequence, int[] stored, int[] positions, MemorySegment rows) {
+    write(context, sequence, List.of(new Rows(stored, positions, rows)));
+  }
+
+  /**
    * Adds cells to a sequence; those that it holds stay. Keys that come to another position are
    * turned, all of them at once.
    *
-   * @param stored the positions at which the rows were read, in the order of the rows
-   * @param positions the positions that they come to
-   * @param rows from {@link #read} of a context of the same model, types and position scaling
    * @throws KvCacheFullException if there is no room; nothing is changed
    * @throws IllegalArgumentException if a position is given twice or is there already; nothing is
    *     changed
    * @throws DecodeException if the turn fails; nothing is changed
    */
-  public static void write(
-      NativeContext context, int sequence, int[] stored, int[] positions, MemorySegment rows) {
-    if (stored.length != positions.length) {
-      throw new IllegalArgumentException(
-          "%d stored positions for %d cells".formatted(stored.length, positions.length));
-    }
+  public static void write(NativeContext context, int sequence, List<Rows> pieces) {
     try (Arena call = Arena.ofConfined()) {
+      MemorySegment array = gatun_cell_piece.allocateArray(Math.max(1, pieces.size()), call);
+      for (int i = 0; i < pieces.size(); i++) {
+        Rows piece = pieces.get(i);
+        MemorySegment entry = gatun_cell_piece.asSlice(array, i);
+        gatun_cell_piece.stored(entry, call.allocateFrom(ValueLayout.JAVA_INT, piece.stored()));
+        gatun_cell_piece.positions(
+            entry, call.allocateFrom(ValueLayout.JAVA_INT, piece.positions()));
+        gatun_cell_piece.n(entry, piece.positions().length);
+        gatun_cell_piece.src(entry, piece.rows());
+        gatun_cell_piece.size(entry, piece.rows().byteSize());
+      }
       ErrorBuffer error = context.error();
       int status =
           gatun_cells_write(
-              context.handle(),
-              sequence,
-              call.allocateFrom(ValueLayout.JAVA_INT, stored),
-              call.allocateFrom(ValueLayout.JAVA_INT, positions),
-              positions.length,
-              rows,
-              rows.byteSize(),
-              error.segment(),
-              error.capacity());
+              context.handle(), sequence, array, pieces.size(), error.segment(), error.capacity());
+      Reference.reachabilityFence(pieces); // the struct holds bare addresses
       NativeLog.drain();
       if (status == Status.INVALID_ARGUMENT) {
         throw new IllegalArgumentException(error.message());
