@@ -24,7 +24,7 @@ final class PageSearch {
   private final LlamaSession reader;
   private final int[] question;
   private final int room;
-  private int[] probe;
+  int[] probe;
   private int candidates;
   private int rounds;
   private long searching;
@@ -35,9 +35,9 @@ final class PageSearch {
    *
    * @param room most tokens of pages at a time
    */
-  PageSearch(RetrievalMemory memory, int[] question, int room) {
+  PageSearch(RetrievalMemory memory, RetrievalOptions options, int[] question, int room) {
     this.memory = memory;
-    this.options = memory.options();
+    this.options = options;
     this.reader = memory.reader();
     this.question = question;
     this.probe = question;
@@ -65,7 +65,7 @@ final class PageSearch {
   }
 
   /** The question and the answer that the model gives without the text. */
-  private int[] withDraft() {
+  int[] withDraft() {
     memory.rewind();
     int begin = reader.size();
     GenerationOptions greedy =
@@ -81,7 +81,7 @@ final class PageSearch {
   // ---- judging all pages ------------------------------------------------------------------------
 
   /** All pages, those first that suit best by their keys. */
-  private List<Integer> ranked() {
+  List<Integer> ranked() {
     return switch (options.keys()) {
       case ATTENTION -> order(byAttention());
       case WORDS -> order(memory.words().scores(question));
@@ -126,7 +126,7 @@ final class PageSearch {
    * The candidates, those first that the model attends to most. Groups that fill the cache compete
    * until those that are left fit into one.
    */
-  private List<Integer> looked(List<Integer> ranked) {
+  List<Integer> looked(List<Integer> ranked) {
     candidates = ranked.size();
     List<Integer> left = ranked;
     while (!left.isEmpty()) {
@@ -172,7 +172,7 @@ final class PageSearch {
   }
 
   /** The most attention that any head pays to any token of each page, from any token asked with. */
-  private Map<Integer, Float> attention(List<Integer> group) {
+  Map<Integer, Float> attention(List<Integer> group) {
     memory.rewind();
     int begin = reader.size();
     memory.place(reader, group);
@@ -236,7 +236,7 @@ final class PageSearch {
   }
 
   /** The first pages that fit. */
-  private List<Integer> first(List<Integer> ranked, int tokens) {
+  List<Integer> first(List<Integer> ranked, int tokens) {
     int left = tokens;
     List<Integer> first = new ArrayList<>();
     for (int page : ranked) {

@@ -281,7 +281,7 @@ public final class RetrievalMemory implements AutoCloseable {
     }
     session.clear();
     flush();
-    PageSearch search = new PageSearch(this, question, room);
+    PageSearch search = new PageSearch(this, options, question, room);
     List<Integer> found = search.find();
     long began = System.nanoTime();
     rewind(prefix.length);
