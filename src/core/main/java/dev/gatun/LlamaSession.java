@@ -391,6 +391,7 @@ public final class LlamaSession implements AutoCloseable {
           new StateContent(
               owner.model().file().fingerprint(),
               owner.model().metadata().name().orElse(owner.model().description()),
+              owner.contextTokens(),
               StateIdentity.settings(owner),
               held.ids(),
               held.positions(),
@@ -427,16 +428,31 @@ public final class LlamaSession implements AutoCloseable {
             "the state holds %,d tokens and this session at most %,d; raise contextTokens or the session's budget"
                 .formatted(state.size(), overflow.limit()));
       }
-      state.requireFor(
-          owner.model().file().fingerprint(),
-          StateIdentity.settings(owner),
-          owner.layout(),
-          owner::requireVocabulary);
+      requireSame(state);
+      state.requireSound(owner.layout(), owner::requireVocabulary);
       cells.restore(state);
       overflow.restart();
     } finally {
       context.guard().exit();
     }
+  }
+
+  /**
+   * Checks that a state is of this session's model and settings. Its cells are not read.
+   *
+   * @throws StateFormatException saying what differs
+   */
+  public void requireRestorable(SessionState state) {
+    enter();
+    try {
+      requireSame(state);
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  private void requireSame(SessionState state) {
+    state.requireFor(owner.model().file().fingerprint(), StateIdentity.settings(owner));
   }
 
   /** Forgets everything. */

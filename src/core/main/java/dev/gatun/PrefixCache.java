@@ -28,8 +28,8 @@ import java.util.Map;
  *
  * <p>The layers of sliding-window models forget, and a recurrent state cannot be divided. Of such
  * models whole states are kept, and they are found only by a text that begins with all of their
- * tokens: store where texts part, as after a system prompt. {@link
- * ContextOptions#fullSlidingWindow()} makes a sliding-window model like others.
+ * tokens: store where texts part, as after a system prompt. That holds under {@link
+ * ContextOptions#fullSlidingWindow()} too: a saved state does not have all of its cells.
  *
  * <p>Only what a plain reading of the tokens has left is remembered: not what was shifted, evicted
  * or read under other adapters. A change of the position scaling or of the adapters forgets
@@ -203,6 +203,16 @@ public final class PrefixCache implements AutoCloseable {
   void forgetAll() {
     releaseAll();
     tiers.forgetAll();
+  }
+
+  /** Throws when the context does not hold what the tree says. For tests. */
+  void verify() {
+    owner.enter();
+    try {
+      tiers.verify();
+    } finally {
+      owner.exit();
+    }
   }
 
   /** Gives cells to a session that needs them; tells whether it gave any. */

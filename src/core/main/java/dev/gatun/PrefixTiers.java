@@ -72,7 +72,7 @@ final class PrefixTiers {
     this.pieces =
         !model.isRecurrent()
             && !model.isHybrid()
-            && (model.slidingWindowTokens() == 0 || owner.options().fullSlidingWindow())
+            && model.slidingWindowTokens() == 0
             && NativeMemory.canShift(context); // else its positions have several dimensions
     boolean shared = owner.options().unifiedKv() && options.residentTokens() > 0;
     this.mostSequences =
@@ -190,7 +190,9 @@ final class PrefixTiers {
           boolean inMemory = blocks.stream().allMatch(CellBlock::isInMemory);
           parts.add(new Part(inMemory ? Source.HOST : Source.DISK, node.start(), to));
           for (CellBlock block : blocks) {
-            if (!stopped && block.start() < to && !last.equals(Optional.of(block))) {
+            if (!stopped && last.equals(Optional.of(block))) {
+              have = block.end(); // brought whole with the node before
+            } else if (!stopped && block.start() < to) {
               block(node, block);
             }
           }
@@ -594,8 +596,7 @@ final class PrefixTiers {
         coldest(
             node ->
                 !ownInMemory(node).isEmpty()
-                    && (!pieces
-                        || node.children().stream().allMatch(n -> ownInMemory(n).isEmpty())));
+                    && (!pieces || node.children().stream().noneMatch(this::isWarm)));
     if (coldest.isEmpty()) {
       return false;
     }
@@ -618,6 +619,11 @@ final class PrefixTiers {
         coldest(node -> isCold(node) && ownInMemory(node).isEmpty() && (!pieces || node.isLeaf()));
     coldest.ifPresent(this::evicted);
     return coldest.isPresent();
+  }
+
+  /** Tells whether a node or one that follows it has blocks in memory that go down with it. */
+  private boolean isWarm(Node<Place> node) {
+    return !ownInMemory(node).isEmpty() || node.children().stream().anyMatch(this::isWarm);
   }
 
   private static boolean isCold(Node<Place> node) {
@@ -687,6 +693,22 @@ final class PrefixTiers {
     for (Node<Place> each : lost.reversed()) {
       if (tree.nodes().contains(each)) {
         prune(each);
+      }
+    }
+  }
+
+  /** Throws when the context does not hold what the tree says. For tests. */
+  void verify() {
+    for (Node<Place> node : tree.nodes()) {
+      if (pieces && node.value() instanceof Place.Resident(int sequence)) {
+        int[] held = NativeCells.positions(context, sequence, 0, NativeCells.END);
+        for (int i = 0; i < node.end(); i++) {
+          if (held.length != node.end() || held[i] != i) {
+            throw new IllegalStateException(
+                "the sequence %d of node %s holds %s"
+                    .formatted(sequence, node, Arrays.toString(held)));
+          }
+        }
       }
     }
   }

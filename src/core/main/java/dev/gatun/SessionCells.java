@@ -296,6 +296,7 @@ final class SessionCells {
   void splice(int at, int removed, int[] inserted, Operation operation) {
     owner.requireShiftable();
     owner.requireFixedScaling();
+    requireAllCells();
     int end = at + removed;
     if (end >= decoded) {
       replaceEnd(at, end, inserted, operation);

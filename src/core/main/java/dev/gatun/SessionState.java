@@ -103,6 +103,7 @@ public final class SessionState {
         new StateContent(
             content.fingerprint(),
             content.modelName(),
+            content.contextTokens(),
             content.settings(),
             content.tokens(),
             content.positions(),
@@ -133,18 +134,12 @@ public final class SessionState {
   }
 
   /**
-   * Checks that a session may be given this state.
+   * Checks that a session is of the same model and settings.
    *
    * @param fingerprint of the session's model
    * @param settings of the session's context
-   * @param known how native code lays out the cells there
-   * @param vocabulary refuses tokens that the model does not have
    */
-  void requireFor(
-      String fingerprint,
-      StateSettings settings,
-      Optional<CellLayout> known,
-      Consumer<int[]> vocabulary) {
+  void requireFor(String fingerprint, StateSettings settings) {
     if (!content.fingerprint().equals(fingerprint)) {
       throw new StateFormatException(
           "the state was saved with another model (%s, fingerprint %s, here %s); load that model or read the text again"
@@ -156,6 +151,15 @@ public final class SessionState {
           "the state was saved under other settings (%s); make the context with those of the state, or read the text again and save"
               .formatted(String.join("; ", differences)));
     }
+  }
+
+  /**
+   * Checks that native code can be given what a file holds.
+   *
+   * @param known how native code lays out the cells
+   * @param vocabulary refuses tokens that the model does not have
+   */
+  void requireSound(Optional<CellLayout> known, Consumer<int[]> vocabulary) {
     if (file.isEmpty()) {
       return; // native code has written it in this process
     }
@@ -221,6 +225,11 @@ public final class SessionState {
   /** Returns what must be equal for the cells to mean the same. */
   public StateSettings settings() {
     return content.settings();
+  }
+
+  /** Returns the tokens of the context that it was saved from. */
+  public int contextTokens() {
+    return content.contextTokens();
   }
 
   /** Returns when the session was saved. */

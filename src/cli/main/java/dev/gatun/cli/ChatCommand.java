@@ -31,6 +31,7 @@ final class ChatCommand extends Command {
   private final SamplingFlags sampling = new SamplingFlags();
   private final ContextFlags context = new ContextFlags();
   private final OverflowFlags overflow = new OverflowFlags(OverflowPolicy.fail());
+  private final PromptCache cache = new PromptCache();
   private final AdapterFlags adapters = new AdapterFlags();
   private String system = "";
   private boolean quiet;
@@ -73,6 +74,7 @@ final class ChatCommand extends Command {
     sampling.declare(table);
     context.declare(table);
     overflow.declare(table);
+    cache.declare(table);
     adapters.declare(table);
   }
 
@@ -82,6 +84,7 @@ final class ChatCommand extends Command {
     if (model.isBuiltin() && !quiet) {
       io.note(BuiltinModel.NOTE);
     }
+    cache.open();
     Cancellation program = Cancellation.create();
     try (Interrupts _ = Interrupts.cancelling(program);
         LlamaModel loaded = model.load(io, quiet, program);
@@ -102,7 +105,10 @@ final class ChatCommand extends Command {
         io.line("Say something; /help lists what else there is, /exit or Ctrl-D leaves.");
       }
       conversation.system(system);
-      return talk(io, lines, conversation, program);
+      conversation.restore(cache);
+      int code = talk(io, lines, conversation, program);
+      conversation.save(cache);
+      return code;
     }
   }
 

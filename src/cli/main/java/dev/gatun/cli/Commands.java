@@ -15,6 +15,7 @@ final class Commands {
           "tokenize",
           "devices",
           "doctor",
+          "cache",
           "bench",
           "perplexity",
           "passkey",
@@ -38,6 +39,7 @@ final class Commands {
       case "tokenize" -> new TokenizeCommand();
       case "devices" -> new DevicesCommand();
       case "doctor" -> new DoctorCommand();
+      case "cache" -> new CacheCommand();
       case "bench" -> new BenchCommand();
       case "perplexity" -> new PerplexityCommand();
       case "passkey" -> new PasskeyCommand();

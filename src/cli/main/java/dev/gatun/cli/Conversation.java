@@ -9,9 +9,11 @@ import dev.gatun.Piece;
 import dev.gatun.chat.ChatMessage;
 import dev.gatun.chat.Role;
 import dev.gatun.error.UnsupportedOperationForModelException;
+import dev.gatun.kv.CheckpointOptions;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.OptionalInt;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
@@ -59,6 +61,27 @@ final class Conversation implements AutoCloseable {
   void replace(List<ChatMessage> others) {
     messages.clear();
     messages.addAll(others);
+  }
+
+  /**
+   * Takes up what an earlier conversation left, as far as the next turn goes on from it.
+   *
+   * @throws CliException if the file is of another model or setting
+   */
+  void restore(PromptCache cache) {
+    int tokens = cache.tokens();
+    if (tokens == 0) {
+      return;
+    }
+    LlamaSession opened = open(Math.max(1, tokens - 1), cache.room(tokens - 1, OptionalInt.of(1)));
+    readSoFar = cache.restoreAll(opened, flags, notes);
+  }
+
+  /** Leaves what was read to the next conversation. */
+  void save(PromptCache cache) {
+    if (session != null) {
+      cache.save(session, notes);
+    }
   }
 
   /** Sets or removes the system message. */
@@ -127,18 +150,20 @@ final class Conversation implements AutoCloseable {
       }
       return session;
     }
-    ContextPlan plan =
-        ContextPlan.of(
-            overflow.atOnce(tokens.length, flags.contextTokens()),
-            answers.maxTokens(),
-            model,
-            flags);
+    return open(overflow.atOnce(tokens.length, flags.contextTokens()), answers.maxTokens());
+  }
+
+  private LlamaSession open(int tokens, OptionalInt answerTokens) {
+    ContextPlan plan = ContextPlan.of(tokens, answerTokens, model, flags);
     closeContext();
     plan.note().ifPresent(notes);
-    context = model.newContext(plan.options());
-    adapters.apply(model, context);
-    session = context.newSession(overflow.options());
-    return session;
+    LlamaContext opened = model.newContext(plan.options());
+    context = opened;
+    adapters.apply(model, opened);
+    LlamaSession begun =
+        opened.newSession(overflow.options().withCheckpoints(CheckpointOptions.defaults()));
+    session = begun;
+    return begun;
   }
 
   private static int common(int[] held, int[] wanted) {
@@ -155,7 +180,7 @@ final class Conversation implements AutoCloseable {
     try {
       session.truncate(tokens);
     } catch (UnsupportedOperationForModelException e) {
-      session.clear(); // a recurrent state cannot forget a part
+      session.clear(); // there is no checkpoint that far back
     }
   }
 

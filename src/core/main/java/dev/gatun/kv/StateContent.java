@@ -11,6 +11,7 @@ import java.util.List;
  *
  * @param fingerprint of the model, {@link dev.gatun.gguf.GgufFile#fingerprint()}
  * @param modelName the model's name, for people
+ * @param contextTokens tokens of the context that it was saved from
  * @param settings what must be equal for the cells to mean the same
  * @param tokens token ids
  * @param positions position of each token, ascending
@@ -23,6 +24,7 @@ import java.util.List;
 public record StateContent(
     String fingerprint,
     String modelName,
+    int contextTokens,
     StateSettings settings,
     int[] tokens,
     int[] positions,
@@ -32,8 +34,13 @@ public record StateContent(
     String label,
     Instant created) {
 
+  static final int MAX_CONTEXT = 1 << 30;
+
   /** Checks that the numbers agree. */
   public StateContent {
+    if (contextTokens < 0 || contextTokens > MAX_CONTEXT) {
+      throw new IllegalArgumentException("a context of %d tokens".formatted(contextTokens));
+    }
     if (positions.length != tokens.length || decoded < 0 || decoded > tokens.length) {
       throw new IllegalArgumentException(
           "%d tokens, %d positions and %d tokens with cells do not agree"

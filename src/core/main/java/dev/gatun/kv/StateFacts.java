@@ -14,6 +14,7 @@ import java.util.List;
  * @param label the user's words; may be empty
  * @param fingerprint fingerprint of the model
  * @param modelName name of the model
+ * @param contextTokens tokens of the context that it was saved from
  * @param settings settings that a session must share to use it
  * @param tokens number of tokens
  * @param decoded how many of them have cells
@@ -29,6 +30,7 @@ public record StateFacts(
     String label,
     String fingerprint,
     String modelName,
+    int contextTokens,
     StateSettings settings,
     int tokens,
     int decoded,

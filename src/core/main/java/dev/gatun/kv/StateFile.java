@@ -40,6 +40,7 @@ public final class StateFile {
 
   private static final String FINGERPRINT = "fingerprint";
   private static final String NAME = "name";
+  private static final String CONTEXT = "context tokens";
 
   private final StateFacts facts;
   private final StateContent content;
@@ -89,6 +90,7 @@ public final class StateFile {
           new StateContent(
               facts.fingerprint(),
               facts.modelName(),
+              facts.contextTokens(),
               facts.settings(),
               small.tokens,
               small.positions,
@@ -192,7 +194,14 @@ public final class StateFile {
   }
 
   static byte[] model(StateContent content) {
-    return new StateSettings(Map.of(FINGERPRINT, content.fingerprint(), NAME, content.modelName()))
+    return new StateSettings(
+            Map.of(
+                FINGERPRINT,
+                content.fingerprint(),
+                NAME,
+                content.modelName(),
+                CONTEXT,
+                Integer.toString(content.contextTokens())))
         .encode();
   }
 
@@ -249,6 +258,7 @@ public final class StateFile {
             text(label, what),
             model.entries().getOrDefault(FINGERPRINT, ""),
             model.entries().getOrDefault(NAME, ""),
+            contextTokens(model, what),
             settings,
             tokens.length,
             cells.tokens(),
@@ -256,6 +266,18 @@ public final class StateFile {
             List.copyOf(checkpoints),
             checkpointBytes);
     return new Small(facts, tokens, positions);
+  }
+
+  private static int contextTokens(StateSettings model, String what) {
+    try {
+      int tokens = Integer.parseInt(model.entries().getOrDefault(CONTEXT, ""));
+      if (tokens >= 0 && tokens <= StateContent.MAX_CONTEXT) {
+        return tokens;
+      }
+    } catch (NumberFormatException _) {
+      // said below
+    }
+    throw StateHeader.damaged(what, "no size of a context");
   }
 
   private static void requireSound(

@@ -10,6 +10,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 
@@ -47,16 +48,27 @@ public record StateSettings(Map<String, String> entries) {
    */
   public List<String> differences(StateSettings here) {
     List<String> lines = new ArrayList<>();
-    TreeSet<String> keys = new TreeSet<>(entries.keySet());
-    keys.addAll(here.entries.keySet());
-    for (String key : keys) {
-      String ours = entries.getOrDefault(key, "nothing");
-      String theirs = here.entries.getOrDefault(key, "nothing");
-      if (!ours.equals(theirs)) {
-        lines.add("%s %s in the state, %s here".formatted(key, ours, theirs));
-      }
+    for (String key : differing(here)) {
+      lines.add(
+          "%s %s in the state, %s here"
+              .formatted(
+                  key,
+                  entries.getOrDefault(key, "nothing"),
+                  here.entries.getOrDefault(key, "nothing")));
     }
     return List.copyOf(lines);
+  }
+
+  /**
+   * Returns which settings differ.
+   *
+   * @param here the settings of the one who wants to use the cells
+   */
+  public Set<String> differing(StateSettings here) {
+    TreeSet<String> keys = new TreeSet<>(entries.keySet());
+    keys.addAll(here.entries.keySet());
+    keys.removeIf(key -> Objects.equals(entries.get(key), here.entries.get(key)));
+    return Collections.unmodifiableSet(keys);
   }
 
   /** Writes the settings as a section of a state file. */

@@ -107,6 +107,7 @@ class StateFileKillTest {
     return new StateContent(
         "model",
         "a model",
+        256,
         new StateSettings(Map.of("number", Integer.toString(number))),
         tokens,
         IntStream.range(0, tokens.length).toArray(),

@@ -31,6 +31,7 @@ class StateStoreTest {
         new StateContent(
             model,
             "a model",
+            256,
             SETTINGS,
             tokens,
             IntStream.range(0, tokens.length).toArray(),
