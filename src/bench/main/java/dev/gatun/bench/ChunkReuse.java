@@ -132,8 +132,7 @@ public final class ChunkReuse {
         int[] answer = tokenizer.encode(full, false, false);
         for (int r = 0; r < recompute.length; r++) {
           session.clear();
-          store.assemble(
-              session, chunks, ChunkOptions.defaults().withRecompute(recompute[r]));
+          store.assemble(session, chunks, ChunkOptions.defaults().withRecompute(recompute[r]));
           int size0 = session.size();
           continued[r] += divergence(session, reference, continuation);
           asked[r] += divergence(session, reference, question);
