@@ -408,6 +408,27 @@ public final class LlamaContext implements AutoCloseable {
     }
   }
 
+  /**
+   * Returns how many of the {@link #contextTokens()} KV cells are in use, by sessions or by the
+   * prefix cache; one that several share counts once. Of a sliding-window model: of the layers
+   * without a window.
+   *
+   * @throws UnsupportedOperationForModelException if the model keeps recurrent states only
+   */
+  public int usedCells() {
+    context.guard().enter();
+    try {
+      int pools = options.unifiedKv() ? 1 : options.maxSequences();
+      int used = 0;
+      for (int sequence = 0; sequence < pools; sequence++) {
+        used += NativeCells.usage(context, sequence).used();
+      }
+      return used;
+    } finally {
+      context.guard().exit();
+    }
+  }
+
   /** Returns the position scaling that runs now, with every number chosen. */
   public RopeScaling ropeScaling() {
     return scaling.current();
