@@ -190,7 +190,9 @@ final class PrefixTiers {
           boolean inMemory = blocks.stream().allMatch(CellBlock::isInMemory);
           parts.add(new Part(inMemory ? Source.HOST : Source.DISK, node.start(), to));
           for (CellBlock block : blocks) {
-            if (!stopped && block.start() < to && !last.equals(Optional.of(block))) {
+            if (!stopped && last.equals(Optional.of(block))) {
+              have = block.end(); // brought whole with the node before
+            } else if (!stopped && block.start() < to) {
               block(node, block);
             }
           }
@@ -691,6 +693,22 @@ final class PrefixTiers {
     for (Node<Place> each : lost.reversed()) {
       if (tree.nodes().contains(each)) {
         prune(each);
+      }
+    }
+  }
+
+  /** Throws when the context does not hold what the tree says. For tests. */
+  void verify() {
+    for (Node<Place> node : tree.nodes()) {
+      if (pieces && node.value() instanceof Place.Resident(int sequence)) {
+        int[] held = NativeCells.positions(context, sequence, 0, NativeCells.END);
+        for (int i = 0; i < node.end(); i++) {
+          if (held.length != node.end() || held[i] != i) {
+            throw new IllegalStateException(
+                "the sequence %d of node %s holds %s"
+                    .formatted(sequence, node, Arrays.toString(held)));
+          }
+        }
       }
     }
   }
