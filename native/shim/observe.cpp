@@ -314,9 +314,7 @@ int32_t gatun_memory_keys(struct llama_context * ctx, llama_seq_id seq, int32_t 
         if (cap == 0) {
             return GATUN_OK;
         }
-        if (ctx->memory_update(false)) { // copies between streams wait for the next decode
-            rope.invalidate_pages();
-        }
+        gatun::update_memory(ctx); // copies between streams wait for the next decode
         const ordered_cells order(ctx, seq);
         order.require_room(cap);
         const ggml_to_float_t convert = ggml_get_type_traits(storage->type)->to_float;

@@ -4,16 +4,23 @@ import dev.gatun.error.ContextCreateException;
 import dev.gatun.error.UnsupportedOperationForModelException;
 import dev.gatun.internal.ContextParameters;
 import dev.gatun.internal.NativeAdapters;
+import dev.gatun.internal.NativeCells;
 import dev.gatun.internal.NativeContext;
 import dev.gatun.internal.NativeMemory;
 import dev.gatun.internal.NativeSparse;
+import dev.gatun.kv.CellLayout;
+import dev.gatun.kv.Compaction;
 import dev.gatun.kv.KvCacheType;
+import dev.gatun.kv.KvLayout;
+import dev.gatun.kv.KvPlan;
+import dev.gatun.kv.KvSettings;
 import dev.gatun.kv.SparseAttention;
 import dev.gatun.rope.Dynamic;
 import dev.gatun.rope.FactorTable;
 import dev.gatun.rope.RopeScaling;
 import java.util.ArrayList;
 import java.util.BitSet;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -35,12 +42,28 @@ public final class LlamaContext implements AutoCloseable {
   private final LlamaModel model;
   private final ContextOptions options;
   private final NativeContext context;
+  private final Optional<KvPlan> kvPlan;
   private final PositionScaling scaling;
+  private final Optional<CellLayout> layout;
   private final List<ScalingChange> scalingChanges = new ArrayList<>();
   private final BitSet freeSequences = new BitSet();
   private final List<LlamaSession> sessions = new ArrayList<>();
   private Map<LoraAdapter, Float> loras = Map.of();
+  private Optional<ControlVector> controlVector = Optional.empty();
+  private Optional<PrefixCache> prefixCache = Optional.empty();
+  private Reading reading;
   private long decodes;
+
+  /**
+   * What else than tokens and scaling decides what cells hold.
+   *
+   * @param adapters which adapters are applied
+   * @param microBatchTokens decides how sums are rounded
+   * @param sparseAttention which keys tokens met
+   */
+  private record Reading(Object adapters, int microBatchTokens, SparseAttention sparseAttention) {}
+
+  private static final Object NO_ADAPTERS = new Object();
 
   LlamaContext(LlamaModel model, ContextOptions options) {
     this.model = model;
@@ -55,8 +78,12 @@ public final class LlamaContext implements AutoCloseable {
               .formatted(model.description()));
     }
     int contextTokens = options.contextTokens().orElse(Math.max(2, model.trainedContextTokens()));
+    requireOutputs(contextTokens);
     KvBytes.requireWholeBlocks(model.metadata(), options);
-    KvBytes.requireRoom(model, options, contextTokens);
+    Optional<KvLayout> layout = KvLayout.of(model.metadata());
+    KvSettings settings = options.kvSettings(contextTokens);
+    KvBytes.requireRoom(model, layout, settings);
+    this.kvPlan = layout.map(known -> known.plan(settings));
     this.scaling = PositionScaling.of(model, options, contextTokens);
     requireFlashAttention();
     this.context =
@@ -65,7 +92,7 @@ public final class LlamaContext implements AutoCloseable {
             new ContextParameters(
                 contextTokens,
                 options.batchTokens(),
-                Math.min(options.microBatchTokens(), options.batchTokens()),
+                microBatchTokens(),
                 options.maxSequences(),
                 options.threads(),
                 options.batchThreads(),
@@ -82,6 +109,8 @@ public final class LlamaContext implements AutoCloseable {
                 options.fullSlidingWindow()),
             "the context of " + model.file().path().getFileName());
     freeSequences.set(0, options.maxSequences());
+    this.layout = StateIdentity.layout(this);
+    reading = newReading(NO_ADAPTERS);
     leaveOut(options.sparseAttention());
   }
 
@@ -107,6 +136,19 @@ public final class LlamaContext implements AutoCloseable {
     }
   }
 
+  int microBatchTokens() {
+    return Math.min(options.microBatchTokens(), options.batchTokens());
+  }
+
+  private Reading newReading(Object adapters) {
+    return new Reading(adapters, microBatchTokens(), options.sparseAttention());
+  }
+
+  /** Returns what is equal for contexts that read tokens of one model and scaling the same way. */
+  Object reading() {
+    return reading;
+  }
+
   /**
    * Begins an empty sequence.
    *
@@ -115,36 +157,119 @@ public final class LlamaContext implements AutoCloseable {
    *     embedding models
    */
   public LlamaSession newSession() {
+    return newSession(SessionOptions.defaults());
+  }
+
+  /**
+   * Begins an empty sequence.
+   *
+   * @param sessionOptions its budget of cells, and what happens when it is used up
+   * @throws IllegalStateException if {@link ContextOptions#maxSequences()} sessions are open
+   * @throws UnsupportedOperationForModelException if the model keeps no memory of a sequence, as
+   *     embedding models, or the overflow policy does not work with model and context
+   */
+  public LlamaSession newSession(SessionOptions sessionOptions) {
     context.guard().enter();
     try {
-      return openSession();
+      return openSession(sessionOptions);
     } finally {
       context.guard().exit();
     }
   }
 
-  LlamaSession openSession() {
-    if (!context.hasMemory()) {
-      throw new UnsupportedOperationForModelException(
-          "%s keeps no memory of a sequence, so it cannot generate text; it is an embedding model"
-              .formatted(model.description()));
-    }
+  LlamaSession openSession(SessionOptions sessionOptions) {
+    requireMemory();
     int sequence = freeSequences.nextSetBit(0);
+    if (sequence < 0 && prefixCache.isPresent() && prefixCache.get().yieldSequence()) {
+      sequence = freeSequences.nextSetBit(0);
+    }
     if (sequence < 0) {
       throw new IllegalStateException(
           "all %d sequences of the context are in use; close a session or raise maxSequences"
               .formatted(options.maxSequences()));
     }
+    LlamaSession session = new LlamaSession(this, context, sequence, sessionOptions);
     freeSequences.clear(sequence);
-    LlamaSession session = new LlamaSession(this, context, sequence);
     sessions.add(session);
     return session;
   }
 
+  private void requireMemory() {
+    if (!context.hasMemory()) {
+      throw new UnsupportedOperationForModelException(
+          "%s keeps no memory of a sequence, so it cannot generate text; it is an embedding model"
+              .formatted(model.description()));
+    }
+  }
+
   /** Gives a sequence back. Called inside the guard. */
   void closed(LlamaSession session, int sequence) {
+    prefixCache.ifPresent(cache -> cache.letGo(session));
     sessions.remove(session);
     freeSequences.set(sequence);
+  }
+
+  /**
+   * Makes a cache of what the sessions of this context read. There is one at a time.
+   *
+   * @throws IllegalStateException if the context has one; close it first
+   * @throws UnsupportedOperationForModelException if the model keeps no memory of a sequence
+   */
+  public PrefixCache newPrefixCache(PrefixCacheOptions cacheOptions) {
+    context.guard().enter();
+    try {
+      requireMemory();
+      if (prefixCache.isPresent()) {
+        throw new IllegalStateException(
+            "the context has a prefix cache already; use it, or close it first");
+      }
+      PrefixCache cache = new PrefixCache(this, context, cacheOptions);
+      prefixCache = Optional.of(cache);
+      return cache;
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  /** Tells that the prefix cache is closed. Called inside the guard. */
+  void closed(PrefixCache cache) {
+    if (prefixCache.isPresent() && prefixCache.get() == cache) {
+      prefixCache = Optional.empty();
+    }
+  }
+
+  /** Takes a free sequence for the prefix cache; -1 when none is free. Called inside the guard. */
+  int takeSequence() {
+    int sequence = freeSequences.nextSetBit(0);
+    if (sequence >= 0) {
+      freeSequences.clear(sequence);
+    }
+    return sequence;
+  }
+
+  /** Gives back what {@link #takeSequence} gave, without a cell in it. Called inside the guard. */
+  void returnSequence(int sequence) {
+    freeSequences.set(sequence);
+  }
+
+  /** Makes the prefix cache give cells to a session; tells whether it gave any. */
+  boolean yieldCells(int count) {
+    return prefixCache.isPresent() && prefixCache.get().yieldCells(count);
+  }
+
+  void enter() {
+    context.guard().enter();
+  }
+
+  void exit() {
+    context.guard().exit();
+  }
+
+  /** Tells that cells are from now on made in another way: those there are no longer plain. */
+  private void adapted() {
+    reading = newReading(new Object());
+    sessions.forEach(session -> session.cells().notPlainFrom(0));
+    prefixCache.ifPresent(PrefixCache::forgetAll);
   }
 
   /** Returns the model. */
@@ -188,6 +313,16 @@ public final class LlamaContext implements AutoCloseable {
   }
 
   /**
+   * Returns the predicted bytes and cells of the context's memory, and of a session in it: what a
+   * request is admitted by. Any thread; asks nobody.
+   *
+   * @return empty for an architecture whose memory is not predicted
+   */
+  public Optional<KvPlan> kvPlan() {
+    return kvPlan;
+  }
+
+  /**
    * Applies LoRA adapters, in place of those applied before.
    *
    * @param adapters adapters of this context's model, with their scales; empty removes all
@@ -215,6 +350,7 @@ public final class LlamaContext implements AutoCloseable {
       }
       loras.keySet().forEach(LoraAdapter::unuse);
       loras = next;
+      adapted();
     } finally {
       context.guard().exit();
     }
@@ -235,6 +371,8 @@ public final class LlamaContext implements AutoCloseable {
     try {
       NativeAdapters.setControlVector(
           context, vector.directions(), vector.firstLayer(), vector.lastLayer());
+      controlVector = Optional.of(vector);
+      adapted();
     } finally {
       context.guard().exit();
     }
@@ -245,6 +383,31 @@ public final class LlamaContext implements AutoCloseable {
     context.guard().enter();
     try {
       NativeAdapters.clearControlVector(context);
+      controlVector = Optional.empty();
+      adapted();
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  /**
+   * Moves the used cells to the front of the cache, so that attention runs over used cells only and
+   * the memory behind them goes back to the system. It pays when a good part of a long context was
+   * evicted, truncated or closed while later cells stayed: attention runs up to the last used cell,
+   * empty ones included. It costs one copy of the cells that move.
+   *
+   * <p>Sessions keep their tokens, positions and shared cells. Flash attention adds values up in
+   * half precision in the order of the cells, which stays; logits differ by that rounding at most.
+   *
+   * @throws UnsupportedOperationForModelException if the model has no such cells (recurrent state),
+   *     or positions of several dimensions
+   */
+  public Compaction compact() {
+    context.guard().enter();
+    try {
+      NativeCells.Compaction done = NativeCells.compact(context);
+      return new Compaction(
+          done.moved(), done.extentBefore(), done.extentAfter(), done.releasedBytes());
     } finally {
       context.guard().exit();
     }
@@ -288,6 +451,16 @@ public final class LlamaContext implements AutoCloseable {
     return scaling.hasFarKeys();
   }
 
+  /** llama.cpp keeps room for as many outputs as a batch has, and aborts on more sequences. */
+  private void requireOutputs(int contextTokens) {
+    int batch = Math.min(contextTokens, options.batchTokens());
+    if (batch < options.maxSequences()) {
+      throw new ContextCreateException(
+          "a batch of %,d tokens has no token for each of %,d sequences; raise batchTokens and contextTokens to at least %,d, or lower maxSequences"
+              .formatted(batch, options.maxSequences(), options.maxSequences()));
+    }
+  }
+
   private void requireFlashAttention() {
     if (scaling.hasFarKeys() && options.flashAttention() == FlashAttention.OFF) {
       throw new ContextCreateException(
@@ -315,6 +488,7 @@ public final class LlamaContext implements AutoCloseable {
   }
 
   private void change(PositionScaling.Step step) {
+    prefixCache.ifPresent(PrefixCache::forgetAll);
     for (LlamaSession session : sessions) {
       session.dropCells();
     }
@@ -326,6 +500,7 @@ public final class LlamaContext implements AutoCloseable {
   void restartScaling() {
     Optional<PositionScaling.Step> step = scaling.restart();
     if (step.isPresent()) {
+      prefixCache.ifPresent(PrefixCache::forgetAll);
       context.setRope(step.get().hook());
       scaling.taken(step.get());
     }
@@ -366,14 +541,72 @@ public final class LlamaContext implements AutoCloseable {
     }
   }
 
+  /** Returns which adapters run, for the comparison of saved states; empty when none does. */
+  Optional<String> adaptersText() {
+    List<String> texts = new ArrayList<>();
+    loras.forEach((lora, scale) -> texts.add(lora.identity() + " * " + scale));
+    texts.sort(Comparator.naturalOrder());
+    controlVector.ifPresent(vector -> texts.add(vector.identity()));
+    return texts.isEmpty() ? Optional.empty() : Optional.of(String.join(", ", texts));
+  }
+
+  /**
+   * Tells whether the model's memory loses what a sequence has left behind, so that cutting back
+   * needs a checkpoint.
+   */
+  boolean needsCheckpoints() {
+    return layout.isPresent()
+        && layout.get().hasPartial()
+        && (layout.get().recurrent() || !options.fullSlidingWindow());
+  }
+
+  /** Returns how native code lays out saved cells; empty when Gatun does not know it. */
+  Optional<CellLayout> layout() {
+    return layout;
+  }
+
+  /** Tells whether a sequence of the context always finds room for all its tokens. */
+  boolean hasOwnPools() {
+    return options.maxSequences() == 1 || !options.unifiedKv();
+  }
+
+  /** Tells whether the scaling follows the length of the text. */
+  boolean scalingFollowsLength() {
+    return options.ropeScaling() instanceof Dynamic;
+  }
+
+  /** Refuses what a scaling that follows the length could not read again. */
+  void requireFixedScaling() {
+    if (scalingFollowsLength()) {
+      throw new UnsupportedOperationForModelException(
+          "a scaling that follows the length of the text reads it again, which cannot be done when a part was dropped; choose a fixed scaling");
+    }
+  }
+
+  /** Refuses token ids that the model does not have. */
+  void requireVocabulary(int[] ids) {
+    int vocabulary = model.vocabularySize();
+    for (int id : ids) {
+      if (id < 0 || id >= vocabulary) {
+        throw new IndexOutOfBoundsException(
+            "token %d is not in the vocabulary of %d tokens".formatted(id, vocabulary));
+      }
+    }
+  }
+
   /** Counts the decodes, so that a session knows whether the logits are still its own. */
   long decodes() {
     return decodes;
   }
 
+  /** Decodes the first entries of the batch; when there are too few cells, the cache gives some. */
   int decode(int count) {
     decodes++;
-    return context.decode(count);
+    int status = context.decode(count);
+    while (status == NativeContext.NO_ROOM && yieldCells(count)) {
+      status = context.decode(count);
+    }
+    return status;
   }
 
   /** Tells whether {@link #close()} was called. */
@@ -395,6 +628,7 @@ public final class LlamaContext implements AutoCloseable {
         session.contextClosed();
       }
       sessions.clear();
+      prefixCache.ifPresent(PrefixCache::contextClosed);
       loras.keySet().forEach(LoraAdapter::unuse);
       loras = Map.of();
     }

@@ -2,18 +2,20 @@ package dev.gatun;
 
 import dev.gatun.error.AlreadyClosedException;
 import dev.gatun.error.CallbackException;
-import dev.gatun.error.DecodeException;
 import dev.gatun.error.KvCacheFullException;
 import dev.gatun.error.OperationCancelledException;
 import dev.gatun.error.StateFormatException;
 import dev.gatun.error.UnsupportedOperationForModelException;
 import dev.gatun.internal.NativeContext;
 import dev.gatun.internal.NativeMemory;
-import dev.gatun.internal.Status;
+import dev.gatun.kv.StateCheckpoint;
+import dev.gatun.kv.StateContent;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
-import java.util.Arrays;
+import java.time.Instant;
+import java.util.BitSet;
+import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReference;
@@ -22,45 +24,32 @@ import org.jspecify.annotations.Nullable;
 /**
  * One sequence of tokens in a context: append, generate, cut back, fork.
  *
- * <p>A call that fails or is cancelled leaves the session with what it held before. A model with a
- * recurrent state cannot be cut back; its session is then empty, and the message says so.
+ * <p>A call that fails or is cancelled leaves the session with what it held before; what an {@link
+ * dev.gatun.kv.OverflowPolicy} has dropped by then stays dropped, and what it made room for stays
+ * read. A model with a recurrent state cannot be cut back unless it keeps checkpoints; without them
+ * its session is then empty, and the message says so.
  *
  * <p>Lifetime: it takes one of the context's sequences until it is closed.
- *
- * <p>One class although it is long: what the session holds, what the KV cache holds and what a
- * failed call takes back must stay equal, so the public calls and the steps inside the guard stand
- * together.
  */
 @ThreadConfined("the thread that drives the context")
 public final class LlamaSession implements AutoCloseable {
   private static final PrefillProgress QUIET = (done, total) -> {};
-  private static final int INITIAL_TOKENS = 256;
-
-  /** Most bytes of logits in one decode of {@link #evaluate}: the native side keeps the buffer. */
-  private static final int EVALUATE_BYTES = 64 << 20;
 
   private final LlamaContext owner;
   private final NativeContext context;
-  private final int sequence;
-  private int[] tokens = new int[INITIAL_TOKENS];
-
-  /** Tokens of the session; the last one may not be in the KV cache yet. */
-  private int size;
-
-  /** Tokens in the KV cache; the rest is decoded with the next call that needs logits. */
-  private int decoded;
-
-  /** Value of {@link LlamaContext#decodes()} when the logits of the last token were computed. */
-  private long logitsAt = -1;
-
+  private final SessionOptions options;
+  private final SessionCells cells;
+  private final Overflow overflow;
   private volatile boolean closed;
   private final AtomicReference<Generation> active = new AtomicReference<>();
   private volatile @Nullable Operation running;
 
-  LlamaSession(LlamaContext owner, NativeContext context, int sequence) {
+  LlamaSession(LlamaContext owner, NativeContext context, int sequence, SessionOptions options) {
     this.owner = owner;
     this.context = context;
-    this.sequence = sequence;
+    this.options = options;
+    this.cells = new SessionCells(owner, context, sequence, options.checkpoints(), () -> closed);
+    this.overflow = new Overflow(owner, cells, options);
   }
 
   /** Returns the context. */
@@ -68,19 +57,46 @@ public final class LlamaSession implements AutoCloseable {
     return owner;
   }
 
-  /** Returns the number of tokens that the session holds, which is the position of the next one. */
-  public int position() {
-    return size;
+  /** Returns the options it was made with. */
+  public SessionOptions options() {
+    return options;
   }
 
-  /** Returns how many more tokens fit. */
+  SessionCells cells() {
+    return cells;
+  }
+
+  /** Returns the number of tokens that the session holds; each takes a cell, once it was read. */
+  public int size() {
+    return cells.held().size();
+  }
+
+  /**
+   * Returns the position of the next token. It is {@link #size()}, but for a session that dropped
+   * tokens without moving the others.
+   */
+  public int position() {
+    return cells.held().next();
+  }
+
+  /** Returns how many more tokens fit before something has to be dropped. */
   public int remaining() {
-    return context.sequenceTokens() - size;
+    return overflow.limit() - size();
   }
 
   /** Returns a copy of the tokens that the session holds. */
   public int[] tokens() {
-    return Arrays.copyOf(tokens, size);
+    return cells.held().ids();
+  }
+
+  /** Returns the positions of the tokens that the session holds, ascending. */
+  public int[] positions() {
+    return cells.held().positions();
+  }
+
+  /** Returns how many tokens the overflow policy has dropped since the session was empty. */
+  public long droppedTokens() {
+    return overflow.droppedTokens();
   }
 
   /**
@@ -182,13 +198,15 @@ public final class LlamaSession implements AutoCloseable {
     enter();
     try {
       requireIdle();
-      if (size + prompt.length == 0) {
+      if (size() + prompt.length == 0) {
         throw new IllegalStateException(
             "there is nothing to go on from: the session and the prompt are empty; append a text"
                 + " first");
       }
-      requireRoom(prompt.length);
-      requireVocabulary(prompt);
+      owner.requireVocabulary(prompt);
+      if (overflow.fails() && prompt.length > 0) {
+        overflow.makeRoom(prompt.length, newOperation(Cancellation.never(), Optional.empty()));
+      }
       Generation generation = new Generation(this, prompt.clone(), options);
       active.set(generation);
       return generation;
@@ -209,7 +227,7 @@ public final class LlamaSession implements AutoCloseable {
     try {
       requireIdle();
       Operation operation = newOperation(Cancellation.never(), Optional.empty());
-      run(operation, () -> computeLogits(operation));
+      run(operation, () -> cells.computeLogits(operation));
       return context.logits(-1, owner.model().vocabularySize());
     } finally {
       context.guard().exit();
@@ -217,72 +235,52 @@ public final class LlamaSession implements AutoCloseable {
   }
 
   /**
-   * Cuts the session back.
+   * Cuts the session back. A model that cannot be cut back returns to the last checkpoint before
+   * that point; the tokens from there on are read again with the next call.
    *
-   * @param position number of tokens that stay, 0 to {@link #position()}
+   * @param count number of tokens that stay, 0 to {@link #size()}
    * @throws UnsupportedOperationForModelException if the model cannot forget a part of a sequence
    *     (recurrent state) or no longer has the cells (sliding window); nothing is changed
    */
-  public void truncate(int position) {
-    if (position < 0) {
-      throw new IndexOutOfBoundsException("the position must not be negative, but is " + position);
+  public void truncate(int count) {
+    if (count < 0) {
+      throw new IndexOutOfBoundsException("the number of tokens must not be negative: " + count);
     }
     enter();
     try {
       requireIdle();
-      if (position > size) {
+      if (count > size()) {
         throw new IndexOutOfBoundsException(
-            "the session holds %d tokens and cannot be cut back to %d".formatted(size, position));
+            "the session holds %d tokens and cannot be cut back to %d".formatted(size(), count));
       }
-      cutBack(position);
+      cells.cutTo(count);
     } finally {
       context.guard().exit();
     }
-  }
-
-  private void cutBack(int position) {
-    if (position < decoded) {
-      requireCells(position);
-      if (!remove(position)) {
-        throw new UnsupportedOperationForModelException(
-            "%s keeps a recurrent state and cannot forget a part of a sequence; clear() the session and append again"
-                .formatted(owner.model().description()));
-      }
-      decoded = position;
-      logitsAt = -1;
-    }
-    size = position;
   }
 
   /**
    * Removes tokens from the middle and moves what follows back, so that the positions have no gap:
    * the context shift. The cached keys are turned to their new positions before the call returns,
    * under every position scaling; nothing is decoded again. What follows still carries what it
-   * learned from the removed tokens.
+   * learned from the removed tokens. Cells that another session shares are copied first and stay as
+   * they are for it.
    *
    * @param from first token to remove
-   * @param to end of the tokens to remove, at most {@link #position()}
+   * @param to end of the tokens to remove, at most {@link #size()}
    * @throws UnsupportedOperationForModelException if the model or the type of the keys does not
    *     allow it; nothing is changed
-   * @throws IllegalStateException if another session shares the cells that would move, as after
-   *     {@link #fork()} in a unified cache; nothing is changed
+   * @throws KvCacheFullException if there is no room to copy shared cells; nothing is changed
    */
   public void discard(int from, int to) {
     enter();
     try {
       requireIdle();
-      Objects.checkFromToIndex(from, to, size);
-      if (to == size) {
-        cutBack(from);
+      Objects.checkFromToIndex(from, to, size());
+      if (to == size()) {
+        cells.cutTo(from);
       } else if (from < to) {
-        owner.requireShiftable();
-        Operation operation = newOperation(Cancellation.never(), Optional.empty());
-        run(operation, () -> settle(operation));
-        NativeMemory.discard(context, sequence, from, to);
-        System.arraycopy(tokens, to, tokens, from, size - to);
-        size -= to - from;
-        decoded -= to - from;
-        logitsAt = -1;
+        cells.discard(from, to);
       }
     } finally {
       context.guard().exit();
@@ -290,7 +288,92 @@ public final class LlamaSession implements AutoCloseable {
   }
 
   /**
-   * Copies the session: its tokens and their cells.
+   * Puts tokens in the place of others, anywhere in the session. What follows is not read again:
+   * its cells move by the difference, with their keys turned. It still carries what it learned from
+   * the tokens that were there when it was read, and nothing of the inserted ones.
+   *
+   * @param at index of the first token to replace
+   * @param removed how many tokens are taken out, 0 or more
+   * @param inserted token ids that come in their place; they are read behind what is before them
+   * @throws UnsupportedOperationForModelException if the model, the type of the keys or a scaling
+   *     that follows the length does not allow it; nothing is changed
+   * @throws KvCacheFullException if there is no room; the session holds what it held before
+   */
+  public void splice(int at, int removed, int... inserted) {
+    enter();
+    try {
+      requireIdle();
+      Objects.checkFromIndexSize(at, removed, size());
+      owner.requireVocabulary(inserted);
+      if (inserted.length - removed > remaining()) {
+        throw new KvCacheFullException(
+            "no room for %,d more tokens: the session holds %,d and has room for %,d more"
+                .formatted(inserted.length - removed, size(), remaining()));
+      }
+      Operation operation = newOperation(Cancellation.never(), Optional.empty());
+      run(operation, () -> cells.splice(at, removed, inserted, operation));
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  /**
+   * Keeps only some of the tokens; their cells stay as they are, at their positions. What was read
+   * after a dropped token still carries what it learned from it.
+   *
+   * @param keep bits of the tokens that stay, by their index in {@link #tokens()}
+   * @throws UnsupportedOperationForModelException if the model keeps a recurrent state, or a
+   *     scaling that follows the length would read the text again; nothing is changed
+   */
+  public void retain(BitSet keep) {
+    enter();
+    try {
+      requireIdle();
+      if (owner.model().isRecurrent() || owner.model().isHybrid()) {
+        throw new UnsupportedOperationForModelException(
+            "%s keeps a recurrent state and cannot forget a part of a sequence"
+                .formatted(owner.model().description()));
+      }
+      owner.requireFixedScaling();
+      cells.retain(keep);
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  /**
+   * Keeps an earlier state of what the model cannot cut back, so that {@link #truncate} to this
+   * point or a later one can return to it. {@link SessionOptions#checkpoints()} takes them by
+   * itself and bounds them all. Does nothing where everything can be cut back.
+   */
+  public void checkpoint() {
+    enter();
+    try {
+      requireIdle();
+      cells.checkpoint();
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  /** Returns after how many tokens there is a checkpoint, ascending. */
+  public List<Integer> checkpoints() {
+    return cells.checkpoints().list().stream().map(StateCheckpoint::tokens).toList();
+  }
+
+  /**
+   * Returns how many of the held tokens are in the cache; those behind them are read with the next
+   * call that needs logits. It is {@link #size()} or one less, but after a cut that returned to a
+   * checkpoint.
+   */
+  public int readTokens() {
+    return cells.decoded();
+  }
+
+  /**
+   * Copies the session: its tokens, their cells and its checkpoints. {@link SessionState#write}
+   * puts the copy into a file. A sliding window's cells are then put down anew as {@link #restore}
+   * puts them, so that this session and a restored one go on bit for bit alike.
    *
    * @throws UnsupportedOperationForModelException if the model's memory cannot be copied
    */
@@ -298,11 +381,29 @@ public final class LlamaSession implements AutoCloseable {
     enter();
     try {
       requireIdle();
-      if (decoded == 0) {
-        return new SessionState(settings(), tokens(), 0, MemorySegment.NULL);
-      }
-      MemorySegment cells = NativeMemory.save(context, sequence, Arena.ofAuto());
-      return new SessionState(settings(), tokens(), decoded, cells);
+      HeldTokens held = cells.held();
+      MemorySegment saved =
+          cells.decoded() == 0
+              ? MemorySegment.NULL
+              : NativeMemory.save(
+                  context, cells.sequence(), NativeMemory.Part.WHOLE, Arena.ofAuto());
+      StateContent content =
+          new StateContent(
+              owner.model().file().fingerprint(),
+              owner.model().metadata().name().orElse(owner.model().description()),
+              owner.contextTokens(),
+              StateIdentity.settings(owner),
+              held.ids(),
+              held.positions(),
+              cells.decoded(),
+              saved,
+              cells.checkpoints().list(),
+              "",
+              Instant.now());
+      SessionState.Reading reading =
+          new SessionState.Reading(owner.reading(), cells.plain(), cells.wholeBatches());
+      cells.settleWindow();
+      return SessionState.inMemory(content, owner.layout(), reading);
     } finally {
       context.guard().exit();
     }
@@ -313,7 +414,8 @@ public final class LlamaSession implements AutoCloseable {
    *
    * @param state from a session of the same model under the same position scaling, types and layout
    *     of the cells
-   * @throws StateFormatException if model or settings differ; nothing is changed
+   * @throws StateFormatException if model or settings differ, or the state comes from a file that
+   *     is damaged; nothing is changed
    * @throws KvCacheFullException if it is longer than this session can be; nothing is changed. Or
    *     if other sessions have taken the cells; this session is then empty
    */
@@ -321,40 +423,36 @@ public final class LlamaSession implements AutoCloseable {
     enter();
     try {
       requireIdle();
-      if (!state.settings().equals(settings())) {
-        throw new StateFormatException(
-            "the state was saved under %s and this session runs under %s; restore it into a context of the same model and options"
-                .formatted(state.settings(), settings()));
-      }
-      if (state.size() > context.sequenceTokens()) {
+      if (state.size() > overflow.limit()) {
         throw new KvCacheFullException(
-            "the state holds %,d tokens and this session at most %,d; raise contextTokens"
-                .formatted(state.size(), context.sequenceTokens()));
+            "the state holds %,d tokens and this session at most %,d; raise contextTokens or the session's budget"
+                .formatted(state.size(), overflow.limit()));
       }
-      dropCells(); // and keep the scaling, which is the state's
-      size = 0;
-      if (state.decoded() > 0) {
-        NativeMemory.restore(context, sequence, state.cells());
-      }
-      tokens = Arrays.copyOf(state.tokens(), Math.max(state.size(), INITIAL_TOKENS));
-      size = state.size();
-      decoded = state.decoded();
+      requireSame(state);
+      state.requireSound(owner.layout(), owner::requireVocabulary);
+      cells.restore(state);
+      overflow.restart();
     } finally {
       context.guard().exit();
     }
   }
 
-  private SessionState.Settings settings() {
-    ContextOptions options = owner.options();
-    return new SessionState.Settings(
-        owner.model().file().fingerprint(),
-        owner.ropeScaling(),
-        owner.hasFarKeys(),
-        options.keyType(),
-        options.valueType(),
-        options.flashAttention(),
-        options.unifiedKv() || options.maxSequences() == 1,
-        options.fullSlidingWindow() || owner.model().slidingWindowTokens() == 0);
+  /**
+   * Checks that a state is of this session's model and settings. Its cells are not read.
+   *
+   * @throws StateFormatException saying what differs
+   */
+  public void requireRestorable(SessionState state) {
+    enter();
+    try {
+      requireSame(state);
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  private void requireSame(SessionState state) {
+    state.requireFor(owner.model().file().fingerprint(), StateIdentity.settings(owner));
   }
 
   /** Forgets everything. */
@@ -362,7 +460,8 @@ public final class LlamaSession implements AutoCloseable {
     enter();
     try {
       requireIdle();
-      forget();
+      cells.forget();
+      overflow.restart();
     } finally {
       context.guard().exit();
     }
@@ -378,11 +477,8 @@ public final class LlamaSession implements AutoCloseable {
     enter();
     try {
       requireIdle();
-      LlamaSession copy = owner.openSession();
-      NativeMemory.share(context, sequence, copy.sequence);
-      copy.tokens = Arrays.copyOf(tokens, Math.max(size, INITIAL_TOKENS));
-      copy.size = size;
-      copy.decoded = decoded;
+      LlamaSession copy = owner.openSession(options);
+      copy.cells.shareFrom(cells);
       return copy;
     } finally {
       context.guard().exit();
@@ -415,8 +511,8 @@ public final class LlamaSession implements AutoCloseable {
     }
     if (context.guard().enterWaiting()) {
       try {
-        NativeMemory.removeAll(context, sequence);
-        owner.closed(this, sequence);
+        NativeMemory.removeAll(context, cells.sequence());
+        owner.closed(this, cells.sequence());
       } finally {
         context.guard().exit();
       }
@@ -482,223 +578,50 @@ public final class LlamaSession implements AutoCloseable {
     }
   }
 
-  /** Appends tokens and computes the logits of the last one. */
+  /** Appends tokens and computes the logits of the last one; makes room by the policy. */
   void feed(int[] ids, Operation operation, PrefillProgress progress) {
-    if (place(ids)) {
-      decodeTo(size + ids.length, operation, progress);
-      size += ids.length;
+    owner.requireVocabulary(ids);
+    for (int done = 0; done < ids.length; ) {
+      int count = overflow.makeRoom(ids.length - done, operation);
+      PrefillProgress whole =
+          progress == QUIET || count == ids.length ? progress : shifted(progress, done, ids.length);
+      cells.feed(ids, done, count, operation, whole);
+      done += count;
     }
+  }
+
+  private static PrefillProgress shifted(PrefillProgress progress, int before, int total) {
+    return (done, _) -> progress.onProgress(before + done, total);
   }
 
   private void feedAndShow(int[] ids, Operation operation, LogitsConsumer consumer) {
-    if (place(ids)) {
-      showTo(size + ids.length, operation, consumer);
-      size += ids.length;
+    owner.requireVocabulary(ids);
+    for (int done = 0; done < ids.length; ) {
+      int count = overflow.makeRoom(ids.length - done, operation);
+      cells.show(ids, done, count, overflow.nextNumber(), operation, consumer);
+      done += count;
     }
-  }
-
-  /** Puts tokens behind those of the session, to be decoded; tells whether there are any. */
-  private boolean place(int[] ids) {
-    requireVocabulary(ids);
-    requireRoom(ids.length);
-    if (size + ids.length > tokens.length) {
-      tokens = Arrays.copyOf(tokens, Math.max(size + ids.length, tokens.length * 2));
-    }
-    System.arraycopy(ids, 0, tokens, size, ids.length);
-    return ids.length > 0;
   }
 
   /** Makes sure that the context holds the logits of the session's last token. */
   void computeLogits(Operation operation) {
-    if (size == 0) {
-      throw new IllegalStateException("the session is empty; append a text first");
-    }
-    if (decoded == size && logitsAt == owner.decodes()) {
-      return;
-    }
-    if (decoded == size) {
-      // Another session decoded in between, or this one was restored, forked or moved: the last
-      // token is decoded again.
-      if (!remove(size - 1)) {
-        throw new UnsupportedOperationForModelException(
-            "the last token must be read again, because another session was used in between or this one was restored or forked, and the recurrent state of %s cannot step back; append at least one token"
-                .formatted(owner.model().description()));
-      }
-      decoded = size - 1;
-    }
-    decodeTo(size, operation, QUIET);
+    cells.computeLogits(operation);
   }
 
-  /** Adds a token that will be decoded with the next call. */
-  void addPending(int token) {
-    if (size == tokens.length) {
-      tokens = Arrays.copyOf(tokens, tokens.length * 2);
-    }
-    tokens[size++] = token;
+  /** Adds a token that will be decoded with the next call, if there is or can be made room. */
+  void addPending(int token, Operation operation) {
+    overflow.makeRoom(1, operation);
+    cells.held().add(token);
   }
 
+  /** Tells whether no token can be added. */
   boolean isFull() {
-    return size >= context.sequenceTokens();
-  }
-
-  /** Brings the cells up to the tokens. */
-  private void settle(Operation operation) {
-    if (decoded < size) {
-      decodeTo(size, operation, QUIET);
-    }
+    return overflow.fails() && remaining() <= 0;
   }
 
   /** Forgets the cells and keeps the tokens, which are read again with the next call. */
   void dropCells() {
-    NativeMemory.removeAll(context, sequence);
-    decoded = 0;
-    logitsAt = -1;
-  }
-
-  private void decodeTo(int end, Operation operation, PrefillProgress progress) {
-    followLength(end, operation);
-    decodeRange(end, operation, progress);
-  }
-
-  /** Makes the scaling fit the length; what was read under another one is read again. */
-  private void followLength(int end, Operation operation) {
-    int had = decoded;
-    if (owner.growScaling(end)) {
-      long began = System.nanoTime();
-      readAgain(had, operation);
-      owner.scalingChanged(
-          new ScalingChange(
-              end, owner.ropeScaling(), had, Duration.ofNanos(System.nanoTime() - began)));
-    }
-  }
-
-  /** Decodes what was dropped. When that fails the tokens stay, and the next call reads on. */
-  private void readAgain(int end, Operation operation) {
-    while (decoded < end) {
-      decodeRange(Math.min(end, decoded + context.batchTokens()), operation, QUIET);
-    }
-  }
-
-  private void decodeRange(int end, Operation operation, PrefillProgress progress) {
-    int start = decoded;
-    while (decoded < end) {
-      int count = Math.min(context.batchTokens(), end - decoded);
-      for (int i = 0; i < count; i++) {
-        int position = decoded + i;
-        context.put(i, tokens[position], position, sequence, position == end - 1);
-      }
-      int status = operation.shouldStop() ? NativeContext.STOPPED : owner.decode(count);
-      if (status != Status.OK) {
-        throw failure(status, start, end);
-      }
-      decoded += count;
-      if (progress != QUIET) {
-        report(progress, start, end);
-      }
-    }
-    logitsAt = owner.decodes();
-  }
-
-  /** As {@link #decodeTo}, with the logits of every token from {@link #size} on. */
-  private void showTo(int end, Operation operation, LogitsConsumer consumer) {
-    followLength(end, operation);
-    int start = decoded;
-    int vocabulary = owner.model().vocabularySize();
-    int most = Math.clamp(EVALUATE_BYTES / (4L * vocabulary), 1, context.batchTokens());
-    while (decoded < end) {
-      int count = Math.min(most, end - decoded);
-      for (int i = 0; i < count; i++) {
-        int position = decoded + i;
-        context.put(i, tokens[position], position, sequence, position >= size);
-      }
-      int status = operation.shouldStop() ? NativeContext.STOPPED : owner.decode(count);
-      if (status != Status.OK) {
-        throw failure(status, start, end);
-      }
-      int first = decoded;
-      decoded += count;
-      try {
-        for (int i = Math.max(0, size - first); i < count; i++) {
-          consumer.accept(first + i, context.logits(i, vocabulary));
-        }
-      } catch (RuntimeException | Error e) {
-        String lost = stepBackTo(start);
-        throw new CallbackException("the consumer of the logits threw" + lost, e);
-      }
-    }
-    logitsAt = owner.decodes();
-  }
-
-  private void report(PrefillProgress progress, int start, int end) {
-    try {
-      progress.onProgress(decoded - start, end - start);
-    } catch (RuntimeException | Error e) {
-      String lost = stepBackTo(start);
-      throw new CallbackException("the prefill progress listener threw" + lost, e);
-    }
-  }
-
-  private RuntimeException failure(int status, int start, int end) {
-    String detail = status == Status.EXCEPTION ? ": " + context.error().message() : "";
-    String lost = stepBackTo(start);
-    if (status == NativeContext.STOPPED) {
-      if (owner.isClosed()) {
-        return new AlreadyClosedException("the context was closed during the call");
-      }
-      if (closed) {
-        return new AlreadyClosedException("the session was closed during the call");
-      }
-      return new OperationCancelledException("the prefill was cancelled" + lost);
-    }
-    return switch (status) {
-      case 1 ->
-          new KvCacheFullException(
-              "llama_decode returned 1: no room for %,d tokens (%,d of %,d cells used by this session); raise contextTokens, or close or truncate sessions%s"
-                  .formatted(end - start, start, context.contextTokens(), lost));
-      case -2, Status.OUT_OF_MEMORY ->
-          new DecodeException(
-              "llama_decode ran out of memory for %,d tokens; lower microBatchTokens or contextTokens%s"
-                  .formatted(end - start, lost));
-      default ->
-          new DecodeException(
-              "llama_decode returned %d for %,d tokens at position %,d%s%s"
-                  .formatted(status, end - start, start, detail, lost));
-    };
-  }
-
-  /** Takes back what was decoded from a position on; returns what to tell the user about it. */
-  private String stepBackTo(int position) {
-    logitsAt = -1;
-    if (remove(position)) {
-      decoded = position;
-      return "";
-    }
-    forget();
-    return "; the model keeps a recurrent state that cannot step back, so the session is now empty";
-  }
-
-  private boolean remove(int position) {
-    return NativeMemory.removeFrom(context, sequence, position);
-  }
-
-  private void forget() {
-    dropCells();
-    size = 0;
-    owner.restartScaling();
-  }
-
-  /** Refuses a cut that sliding-window layers no longer have the cells for. */
-  private void requireCells(int position) {
-    int window = owner.model().slidingWindowTokens();
-    if (window == 0 || position == 0 || owner.options().fullSlidingWindow()) {
-      return;
-    }
-    int smallest = NativeMemory.smallestPosition(context, sequence);
-    if (smallest > Math.max(0, position - window)) {
-      throw new UnsupportedOperationForModelException(
-          "the sliding-window layers no longer hold the cells before position %,d (the oldest is %,d); clear() the session and append again, or make the context withFullSlidingWindow(true)"
-              .formatted(position, smallest));
-    }
+    cells.drop();
   }
 
   private void requireOpen() {
@@ -718,30 +641,12 @@ public final class LlamaSession implements AutoCloseable {
     }
   }
 
-  private void requireRoom(int count) {
-    if (count > remaining()) {
-      throw new KvCacheFullException(
-          "no room for %,d tokens: the session holds %,d of %,d; raise contextTokens to at least %,d, or shorten the text"
-              .formatted(count, size, context.sequenceTokens(), (long) size + count));
-    }
-  }
-
-  private void requireVocabulary(int[] ids) {
-    int vocabulary = owner.model().vocabularySize();
-    for (int id : ids) {
-      if (id < 0 || id >= vocabulary) {
-        throw new IndexOutOfBoundsException(
-            "token %d is not in the vocabulary of %d tokens".formatted(id, vocabulary));
-      }
-    }
-  }
-
   private int[] encode(String text) {
-    return owner.model().tokenizer().encode(text, size == 0, true);
+    return owner.model().tokenizer().encode(text, size() == 0, true);
   }
 
   @Override
   public String toString() {
-    return "LlamaSession[sequence " + sequence + ", " + size + " tokens]";
+    return "LlamaSession[sequence " + cells.sequence() + ", " + size() + " tokens]";
   }
 }

@@ -205,10 +205,11 @@ public final class SelfExtendComparison {
       int blocks = group * grouped / window;
       int gained = window / group * (group - 1);
       int shift = blocks * gained;
-      NativeMemory.shift(context, 0, grouped, shift);
+      NativeMemory.shift(context, 0, grouped, -1, shift);
       NativeMemory.divide(context, 0, grouped + shift, grouped + shift + window, group);
       if (past > grouped + window) {
-        NativeMemory.shift(context, 0, grouped + shift + window, window / group - shift - window);
+        NativeMemory.shift(
+            context, 0, grouped + shift + window, -1, window / group - shift - window);
       }
       past -= gained;
       grouped += window / group;

@@ -71,7 +71,7 @@ final class BenchRunner {
   }
 
   private void fill(LlamaSession session, BenchGrid.Test test) {
-    if (test.depth() > 0 && session.position() > test.depth()) {
+    if (test.depth() > 0 && session.size() > test.depth()) {
       try {
         session.truncate(test.depth());
         return;
@@ -88,7 +88,7 @@ final class BenchRunner {
     while (left > 0) {
       int[] tokens = new int[Math.min(left, batch)];
       for (int i = 0; i < tokens.length; i++) {
-        tokens[i] = i == 0 && session.position() == 0 ? first() : random.nextInt(vocabulary());
+        tokens[i] = i == 0 && session.size() == 0 ? first() : random.nextInt(vocabulary());
       }
       session.append(tokens, cancellation, (done, total) -> {});
       left -= tokens.length;

@@ -6,6 +6,7 @@ import dev.gatun.GenerationOptions;
 import dev.gatun.LlamaModel;
 import dev.gatun.StopReason;
 import dev.gatun.error.LlamaException;
+import dev.gatun.kv.OverflowPolicy;
 import java.nio.file.Path;
 import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
@@ -29,6 +30,8 @@ final class ChatCommand extends Command {
   private final AnswerFlags answer = new AnswerFlags();
   private final SamplingFlags sampling = new SamplingFlags();
   private final ContextFlags context = new ContextFlags();
+  private final OverflowFlags overflow = new OverflowFlags(OverflowPolicy.fail());
+  private final PromptCache cache = new PromptCache();
   private final AdapterFlags adapters = new AdapterFlags();
   private String system = "";
   private boolean quiet;
@@ -70,6 +73,8 @@ final class ChatCommand extends Command {
     answer.declare(table);
     sampling.declare(table);
     context.declare(table);
+    overflow.declare(table);
+    cache.declare(table);
     adapters.declare(table);
   }
 
@@ -79,6 +84,7 @@ final class ChatCommand extends Command {
     if (model.isBuiltin() && !quiet) {
       io.note(BuiltinModel.NOTE);
     }
+    cache.open();
     Cancellation program = Cancellation.create();
     try (Interrupts _ = Interrupts.cancelling(program);
         LlamaModel loaded = model.load(io, quiet, program);
@@ -86,6 +92,7 @@ final class ChatCommand extends Command {
             new Conversation(
                 loaded,
                 context,
+                overflow,
                 adapters,
                 answer,
                 note -> {
@@ -98,7 +105,10 @@ final class ChatCommand extends Command {
         io.line("Say something; /help lists what else there is, /exit or Ctrl-D leaves.");
       }
       conversation.system(system);
-      return talk(io, lines, conversation, program);
+      conversation.restore(cache);
+      int code = talk(io, lines, conversation, program);
+      conversation.save(cache);
+      return code;
     }
   }
 

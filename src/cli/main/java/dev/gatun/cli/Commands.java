@@ -11,15 +11,18 @@ final class Commands {
           "run",
           "chat",
           "info",
+          "plan",
           "tokenize",
           "devices",
           "doctor",
+          "cache",
           "bench",
           "perplexity",
           "passkey",
           "needle",
           "stretch",
           "rope-search",
+          "stream",
           "help",
           "generate-completion",
           "train-start");
@@ -31,15 +34,18 @@ final class Commands {
       case "run" -> new RunCommand();
       case "chat" -> new ChatCommand();
       case "info" -> new InfoCommand();
+      case "plan" -> new PlanCommand();
       case "tokenize" -> new TokenizeCommand();
       case "devices" -> new DevicesCommand();
       case "doctor" -> new DoctorCommand();
+      case "cache" -> new CacheCommand();
       case "bench" -> new BenchCommand();
       case "perplexity" -> new PerplexityCommand();
       case "passkey" -> new PasskeyCommand();
       case "needle" -> new NeedleCommand();
       case "stretch" -> new StretchCommand();
       case "rope-search" -> new RopeSearchCommand();
+      case "stream" -> new StreamCommand();
       case "help" -> new HelpCommand();
       case "generate-completion" -> new CompletionCommand();
       case "train-start" -> new TrainCommand();

@@ -9,10 +9,13 @@ import dev.gatun.Piece;
 import dev.gatun.chat.ChatMessage;
 import dev.gatun.chat.Role;
 import dev.gatun.error.UnsupportedOperationForModelException;
+import dev.gatun.kv.CheckpointOptions;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.OptionalInt;
 import java.util.function.Consumer;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -23,21 +26,28 @@ import org.jspecify.annotations.Nullable;
 final class Conversation implements AutoCloseable {
   private final LlamaModel model;
   private final ContextFlags flags;
+  private final OverflowFlags overflow;
   private final AdapterFlags adapters;
   private final AnswerFlags answers;
   private final Consumer<String> notes;
   private final List<ChatMessage> messages = new ArrayList<>();
+
+  /** All that the session has read, dropped tokens too. */
+  private int[] readSoFar = new int[0];
+
   private @Nullable LlamaContext context;
   private @Nullable LlamaSession session;
 
   Conversation(
       LlamaModel model,
       ContextFlags flags,
+      OverflowFlags overflow,
       AdapterFlags adapters,
       AnswerFlags answers,
       Consumer<String> notes) {
     this.model = model;
     this.flags = flags;
+    this.overflow = overflow;
     this.adapters = adapters;
     this.answers = answers;
     this.notes = notes;
@@ -51,6 +61,27 @@ final class Conversation implements AutoCloseable {
   void replace(List<ChatMessage> others) {
     messages.clear();
     messages.addAll(others);
+  }
+
+  /**
+   * Takes up what an earlier conversation left, as far as the next turn goes on from it.
+   *
+   * @throws CliException if the file is of another model or setting
+   */
+  void restore(PromptCache cache) {
+    int tokens = cache.tokens();
+    if (tokens == 0) {
+      return;
+    }
+    LlamaSession opened = open(Math.max(1, tokens - 1), cache.room(tokens - 1, OptionalInt.of(1)));
+    readSoFar = cache.restoreAll(opened, flags, notes);
+  }
+
+  /** Leaves what was read to the next conversation. */
+  void save(PromptCache cache) {
+    if (session != null) {
+      cache.save(session, notes);
+    }
   }
 
   /** Sets or removes the system message. */
@@ -74,16 +105,17 @@ final class Conversation implements AutoCloseable {
       Prompt prompt = Prompt.chat(model, messages);
       int[] tokens = prompt.tokens();
       LlamaSession ready = session(tokens);
-      int common = common(ready.tokens(), tokens);
-      keep(ready, common);
-      int[] rest = Arrays.copyOfRange(tokens, ready.position(), tokens.length);
+      int[] rest = Arrays.copyOfRange(tokens, reuse(ready, tokens), tokens.length);
+      IntStream.Builder said = IntStream.builder();
       StringBuilder answer = new StringBuilder();
       try (Generation generation = ready.generate(rest, prompt.with(options))) {
         for (Piece piece : generation) {
           answer.append(piece.text());
+          said.add(piece.token());
           pieces.accept(piece);
         }
         messages.add(ChatMessage.assistant(answer.toString()));
+        readSoFar = IntStream.concat(IntStream.of(tokens), said.build()).toArray();
         return generation;
       }
     } catch (RuntimeException e) {
@@ -92,23 +124,46 @@ final class Conversation implements AutoCloseable {
     }
   }
 
+  /** Keeps what the session holds of a text; returns how many of its tokens need not be read. */
+  private int reuse(LlamaSession ready, int[] tokens) {
+    if (ready.droppedTokens() == 0) {
+      keep(ready, common(ready.tokens(), tokens));
+      return ready.size();
+    }
+    // What was dropped cannot be cut back to: either all of it goes on, or all is read again.
+    if (common(readSoFar, tokens) == readSoFar.length) {
+      return readSoFar.length;
+    }
+    ready.clear();
+    return 0;
+  }
+
   private LlamaSession session(int[] tokens) {
     int most = answers.maxTokens().orElse(0);
     if (session != null
         && (flags.contextTokens().isPresent()
+            || overflow.options().budgetTokens().isPresent()
             || tokens.length + Math.max(most, 1) <= session.context().sequenceTokens())) {
-      if (tokens.length >= session.context().sequenceTokens()) {
-        ContextPlan.of(tokens.length, answers.maxTokens(), model, flags);
+      int atOnce = overflow.atOnce(tokens.length, flags.contextTokens());
+      if (atOnce >= session.context().sequenceTokens()) {
+        ContextPlan.of(atOnce, answers.maxTokens(), model, flags);
       }
       return session;
     }
-    ContextPlan plan = ContextPlan.of(tokens.length, answers.maxTokens(), model, flags);
+    return open(overflow.atOnce(tokens.length, flags.contextTokens()), answers.maxTokens());
+  }
+
+  private LlamaSession open(int tokens, OptionalInt answerTokens) {
+    ContextPlan plan = ContextPlan.of(tokens, answerTokens, model, flags);
     closeContext();
     plan.note().ifPresent(notes);
-    context = model.newContext(plan.options());
-    adapters.apply(model, context);
-    session = context.newSession();
-    return session;
+    LlamaContext opened = model.newContext(plan.options());
+    context = opened;
+    adapters.apply(model, opened);
+    LlamaSession begun =
+        opened.newSession(overflow.options().withCheckpoints(CheckpointOptions.defaults()));
+    session = begun;
+    return begun;
   }
 
   private static int common(int[] held, int[] wanted) {
@@ -119,13 +174,13 @@ final class Conversation implements AutoCloseable {
   }
 
   private static void keep(LlamaSession session, int tokens) {
-    if (tokens == session.position()) {
+    if (tokens == session.size()) {
       return;
     }
     try {
       session.truncate(tokens);
     } catch (UnsupportedOperationForModelException e) {
-      session.clear(); // a recurrent state cannot forget a part
+      session.clear(); // there is no checkpoint that far back
     }
   }
 

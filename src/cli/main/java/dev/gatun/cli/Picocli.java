@@ -182,8 +182,9 @@ final class Picocli {
     return PositionalParamSpec.builder()
         .paramLabel(positional.label())
         .description(positional.text())
-        .arity("0.." + positional.most())
-        .index("0.." + (positional.most() - 1))
+        // Picocli writes the label once for each of a number, but once alone for *.
+        .arity(positional.most() == 1 ? "0..1" : "0..*")
+        .index(positional.most() == 1 ? "0" : "0..*")
         .type(String[].class)
         .setter(
             new CommandLine.Model.ISetter() {

@@ -9,6 +9,8 @@ import dev.gatun.LlamaSession;
 import dev.gatun.Piece;
 import dev.gatun.StopReason;
 import dev.gatun.chat.ChatMessage;
+import dev.gatun.kv.OverflowPolicy;
+import java.util.Arrays;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -19,6 +21,8 @@ final class RunCommand extends Command {
   private final AnswerFlags answer = new AnswerFlags();
   private final SamplingFlags sampling = new SamplingFlags();
   private final ContextFlags context = new ContextFlags();
+  private final OverflowFlags overflow = new OverflowFlags(OverflowPolicy.fail());
+  private final PromptCache cache = new PromptCache();
   private final AdapterFlags adapters = new AdapterFlags();
   private @Nullable String system;
   private boolean raw;
@@ -69,6 +73,8 @@ final class RunCommand extends Command {
         .flag("-v,--verbose", "Show the native side's log on standard error.", this::verbose);
     sampling.declare(table);
     context.declare(table);
+    overflow.declare(table);
+    cache.declare(table);
     adapters.declare(table);
   }
 
@@ -98,6 +104,7 @@ final class RunCommand extends Command {
         answer
             .options(sampling.sampler(prompt.isQuestion() || model.isBuiltin()), cancellation)
             .withPrefillProgress(output::progress);
+    cache.open();
     Preload.start();
     String text = prompt.text(io);
     if (model.isBuiltin() && !quiet) {
@@ -106,7 +113,12 @@ final class RunCommand extends Command {
     try (LlamaModel loaded = model.load(io, quiet, cancellation)) {
       Prompt read = read(io, loaded, text);
       int[] tokens = read.tokens();
-      ContextPlan plan = ContextPlan.of(tokens.length, answer.maxTokens(), loaded, context);
+      ContextPlan plan =
+          ContextPlan.of(
+              overflow.atOnce(tokens.length, context.contextTokens()),
+              cache.room(tokens.length, answer.maxTokens()),
+              loaded,
+              context);
       if (plan.note().isPresent() && !quiet) {
         io.note(plan.note().get());
       }
@@ -114,11 +126,23 @@ final class RunCommand extends Command {
         adapters.apply(loaded, opened);
         output.start(
             loaded.file().path(), tokens.length, opened.contextTokens(), loaded.tokenizer());
-        try (LlamaSession session = opened.newSession();
-            Generation generation = session.generate(tokens, read.with(options))) {
-          return show(generation, output);
+        try (LlamaSession session = opened.newSession(cache.options(overflow.options()))) {
+          int reused = cache.restore(session, tokens, context, note -> note(io, note));
+          int[] rest = Arrays.copyOfRange(tokens, reused, tokens.length);
+          int code;
+          try (Generation generation = session.generate(rest, read.with(options))) {
+            code = show(generation, output);
+          }
+          cache.save(session, note -> note(io, note));
+          return code;
         }
       }
+    }
+  }
+
+  private void note(Io io, String line) {
+    if (!quiet) {
+      io.note(line);
     }
   }
 

@@ -1,5 +1,6 @@
 package dev.gatun.cli;
 
+import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
 
@@ -54,6 +55,38 @@ final class Values {
     }
     throw CliException.usage(
         flag + " must be one of " + String.join(", ", words) + ", not '" + value + "'");
+  }
+
+  /** A number of bytes, such as {@code 500M} or {@code 2G}; the units are powers of 1,024. */
+  static long byteCount(String flag, String value) {
+    return scaled(
+        flag,
+        value,
+        "a size such as 500M or 2G",
+        "kmgt",
+        new long[] {1L << 10, 1L << 20, 1L << 30, 1L << 40});
+  }
+
+  /** A time span, such as {@code 90m}, {@code 12h} or {@code 30d}. */
+  static Duration age(String flag, String value) {
+    return Duration.ofSeconds(
+        scaled(flag, value, "an age such as 12h or 30d", "smhd", new long[] {1, 60, 3600, 86_400}));
+  }
+
+  private static long scaled(
+      String flag, String value, String example, String units, long[] factors) {
+    String text = value.toLowerCase(Locale.ROOT);
+    int unit = text.isEmpty() ? -1 : units.indexOf(text.charAt(text.length() - 1));
+    try {
+      double number = Double.parseDouble(unit < 0 ? text : text.substring(0, text.length() - 1));
+      double whole = number * (unit < 0 ? 1 : factors[unit]);
+      if (whole >= 0 && whole < 1L << 60) {
+        return (long) whole;
+      }
+    } catch (NumberFormatException e) {
+      throw CliException.usage(flag + " needs " + example + ", not '" + value + "'");
+    }
+    throw CliException.usage(flag + " needs " + example + ", not '" + value + "'");
   }
 
   private static String plain(double number) {

@@ -150,7 +150,7 @@ public final class Recall implements EvalTask {
     } catch (UnsupportedOperationForModelException e) {
       session.clear(); // a state that cannot step back is read anew
     }
-    int held = session.position();
+    int held = session.size();
     return session.generate(Arrays.copyOfRange(prompt, held, prompt.length), generation).text();
   }
 

@@ -31,6 +31,9 @@ import java.lang.foreign.ValueLayout;
  * guard.
  */
 public final class NativeContext {
+  /** {@code llama_decode} found too few free cells; nothing was decoded. */
+  public static final int NO_ROOM = 1;
+
   /** {@code llama_decode} was stopped by the interrupt. */
   public static final int STOPPED = 2;
 

@@ -107,7 +107,7 @@ class ShiftDriftTest {
         decode(context, new int[] {42}, text.length + to);
         NativeMemory.removeFrom(context, 0, text.length + to);
       } else {
-        NativeMemory.shift(context, 0, 0, to - at);
+        NativeMemory.shift(context, 0, 0, -1, to - at);
       }
       at = to;
     }

@@ -1,0 +1,259 @@
+package dev.gatun;
+
+import dev.gatun.error.AlreadyClosedException;
+import dev.gatun.internal.NativeContext;
+import dev.gatun.kv.PrefixTree;
+import dev.gatun.kv.PrefixTree.Node;
+import java.util.Arrays;
+import java.util.IdentityHashMap;
+import java.util.Map;
+
+/**
+ * Remembers what the sessions of a context have read, so that a text which begins like an earlier
+ * one need not be read from its beginning.
+ *
+ * <pre>{@code
+ * PrefixReuse reuse = cache.open(session, tokens); // an empty session
+ * session.append(reuse.rest(tokens));              // only what is new; at least one token
+ * cache.store(session);                            // for those that come after
+ * }</pre>
+ *
+ * <p>The remembered texts form a tree ({@link PrefixTree}); beginnings that they share are held
+ * once. Each piece is in one of three tiers: in the context's own cells, which sessions then share
+ * and do not copy; in host memory; on disk. When a session needs cells or a sequence, or a tier is
+ * used up, the piece worth least goes one tier down, and from the last one it is forgotten: that
+ * with the lowest cost of reading it again for each byte, and among equal ones the one not used for
+ * the longest time ({@link dev.gatun.kv.GreedyDualSize}). A piece goes only after those that follow
+ * it. What sessions are using goes last.
+ *
+ * <p>The layers of sliding-window models forget, and a recurrent state cannot be divided. Of such
+ * models whole states are kept, and they are found only by a text that begins with all of their
+ * tokens: store where texts part, as after a system prompt. That holds under {@link
+ * ContextOptions#fullSlidingWindow()} too: a saved state does not have all of its cells.
+ *
+ * <p>Only what a plain reading of the tokens has left is remembered: not what was shifted, evicted
+ * or read under other adapters. A change of the position scaling or of the adapters forgets
+ * everything.
+ *
+ * <p>Results: tokens whose cells are reused were perhaps read in other batches than without the
+ * cache, and floating-point sums then differ in their last bits; {@link
+ * PrefixCacheOptions#wholeBatches()} avoids that. Where the cells stand in a unified cache has the
+ * same effect, with and without this cache.
+ *
+ * <p>Lifetime: it belongs to the context and is closed with it; its files are then removed.
+ */
+@ThreadConfined("the thread that drives the context")
+public final class PrefixCache implements AutoCloseable {
+  private final LlamaContext owner;
+  private final PrefixCacheOptions options;
+  private final PrefixTiers tiers;
+  private final int microBatch;
+
+  /** The node that a session's cells go back to; pinned, so that it is spilled last. */
+  private final Map<LlamaSession, Node<Place>> inUse = new IdentityHashMap<>();
+
+  private boolean closed;
+  private long lookups;
+  private long hits;
+  private long tokensLookedUp;
+  private long tokensSaved;
+  private long stores;
+
+  PrefixCache(LlamaContext owner, NativeContext context, PrefixCacheOptions options) {
+    this.owner = owner;
+    this.options = options;
+    this.tiers = new PrefixTiers(owner, context, options, this::releaseAll);
+    this.microBatch = owner.microBatchTokens();
+  }
+
+  /** Returns the options it was made with. */
+  public PrefixCacheOptions options() {
+    return options;
+  }
+
+  /**
+   * Puts the longest remembered beginning of a text into an empty session, without reading it. At
+   * least the last token is left, so that appending the rest computes logits.
+   *
+   * @param session an empty session of the context
+   * @param text token ids
+   * @return what was found; the session holds as many tokens
+   * @throws IllegalStateException if the session is not empty
+   */
+  public PrefixReuse open(LlamaSession session, int... text) {
+    enter(session);
+    try {
+      session.requireIdle();
+      if (session.size() > 0) {
+        throw new IllegalStateException(
+            "the session holds %d tokens; a remembered text can only be put into an empty one"
+                .formatted(session.size()));
+      }
+      letGo(session);
+      lookups++;
+      tokensLookedUp += text.length;
+      int most = Math.min(text.length - 1, session.remaining());
+      if (most <= 0) {
+        return PrefixReuse.none();
+      }
+      owner.growScaling(Math.min(text.length, session.remaining()));
+      PrefixReuse reuse = tiers.bring(Arrays.copyOf(text, most), wholeBatches(), session.cells());
+      if (reuse.tokens() > 0) {
+        hits++;
+        tokensSaved += reuse.tokens();
+        int[] prefix = Arrays.copyOf(text, reuse.tokens());
+        session.cells().adopt(prefix, options.wholeBatches());
+        tiers.keep(prefix, session.cells()).ifPresent(node -> use(session, node));
+        tiers.enforce();
+      }
+      return reuse;
+    } finally {
+      session.exit();
+    }
+  }
+
+  /**
+   * Remembers what a session holds and has read. Nothing is copied as long as the context's own
+   * cells are allowed for it.
+   *
+   * @return tokens that are remembered now; fewer than the session holds when a part of it is not
+   *     what a plain reading would have left, was not read in whole batches where that is asked
+   *     for, or does not fit
+   */
+  public int store(LlamaSession session) {
+    enter(session);
+    try {
+      session.requireIdle();
+      int count = storable(session.cells());
+      if (count == 0) {
+        return 0;
+      }
+      stores++;
+      int[] text = Arrays.copyOf(session.cells().held().ids(), count);
+      letGo(session);
+      tiers.keep(text, session.cells()).ifPresent(node -> use(session, node));
+      tiers.enforce();
+      return tiers.remembered(text);
+    } finally {
+      session.exit();
+    }
+  }
+
+  private int wholeBatches() {
+    return options.wholeBatches() ? microBatch : 1;
+  }
+
+  private int storable(SessionCells cells) {
+    int plain = options.wholeBatches() ? cells.wholeBatches() : cells.plain();
+    return tiers.isInPieces() || plain == cells.decoded() ? plain : 0;
+  }
+
+  /**
+   * Tells that a session no longer needs what it shares with the cache to stay in the context. It
+   * keeps its cells. Closing the session does the same.
+   */
+  public void release(LlamaSession session) {
+    owner.enter();
+    try {
+      letGo(session);
+    } finally {
+      owner.exit();
+    }
+  }
+
+  /** As {@link #release}, inside the guard. */
+  void letGo(LlamaSession session) {
+    Node<Place> node = inUse.remove(session);
+    if (node != null) {
+      node.unpin();
+    }
+  }
+
+  private void use(LlamaSession session, Node<Place> node) {
+    node.pin();
+    inUse.put(session, node);
+  }
+
+  private boolean releaseAll() {
+    boolean any = !inUse.isEmpty();
+    inUse.values().forEach(Node::unpin);
+    inUse.clear();
+    return any;
+  }
+
+  /** Forgets everything. */
+  public void clear() {
+    owner.enter();
+    try {
+      requireOpen();
+      forgetAll();
+    } finally {
+      owner.exit();
+    }
+  }
+
+  /** Returns what it has done and what it holds. */
+  public PrefixCacheStats stats() {
+    return tiers.stats(lookups, hits, tokensLookedUp, tokensSaved, stores);
+  }
+
+  // ---- called by the context, inside its guard --------------------------------------------------
+
+  /** Forgets everything. */
+  void forgetAll() {
+    releaseAll();
+    tiers.forgetAll();
+  }
+
+  /** Gives cells to a session that needs them; tells whether it gave any. */
+  boolean yieldCells(int count) {
+    return tiers.yieldCells(count);
+  }
+
+  /** Gives a sequence back to the context; tells whether it did. */
+  boolean yieldSequence() {
+    return tiers.yieldSequence();
+  }
+
+  /** Frees what it holds outside the context, which is closed. */
+  void contextClosed() {
+    closed = true;
+    inUse.clear();
+    tiers.freeCopies();
+  }
+
+  private void enter(LlamaSession session) {
+    if (session.context() != owner) {
+      throw new IllegalArgumentException("the session belongs to another context than the cache");
+    }
+    requireOpen();
+    session.enter();
+  }
+
+  private void requireOpen() {
+    if (closed) {
+      throw new AlreadyClosedException("the prefix cache is closed");
+    }
+  }
+
+  /** Forgets everything and removes the files; sessions keep their cells. Idempotent. */
+  @Override
+  public void close() {
+    if (closed) {
+      return;
+    }
+    owner.enter();
+    try {
+      closed = true;
+      forgetAll();
+      owner.closed(this);
+    } finally {
+      owner.exit();
+    }
+  }
+
+  @Override
+  public String toString() {
+    return "PrefixCache[" + owner + ", " + stats() + "]";
+  }
+}
