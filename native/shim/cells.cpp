@@ -425,6 +425,7 @@ void write_pieces(llama_context * ctx, llama_seq_id seq, const gatun_cell_piece 
 int32_t gatun_cells_write(struct llama_context * ctx, llama_seq_id seq, const struct gatun_cell_piece * pieces,
                           size_t n_pieces, char * err, size_t err_cap) {
     return guarded("gatun_cells_write", err, err_cap, [&]() -> int32_t {
+        gatun_pages_invalidate(ctx);
         require(pieces != nullptr || n_pieces == 0, "pieces may not be NULL");
         gatun_pages_invalidate(ctx);
         write_pieces(ctx, seq, pieces, n_pieces);
@@ -435,6 +436,7 @@ int32_t gatun_cells_write(struct llama_context * ctx, llama_seq_id seq, const st
 int32_t gatun_cells_copy_private(struct llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1,
                                  int32_t * copied, char * err, size_t err_cap) {
     return guarded("gatun_cells_copy_private", err, err_cap, [&]() -> int32_t {
+        gatun_pages_invalidate(ctx);
         require_sequence(ctx, seq);
         require(copied != nullptr, "copied may not be NULL");
         *copied = 0;
@@ -487,6 +489,7 @@ int32_t gatun_cells_copy_private(struct llama_context * ctx, llama_seq_id seq, l
 
 int32_t gatun_cells_compact(struct llama_context * ctx, struct gatun_compaction * out, char * err, size_t err_cap) {
     return guarded("gatun_cells_compact", err, err_cap, [&]() -> int32_t {
+        gatun_pages_invalidate(ctx);
         require(ctx != nullptr && out != nullptr, "ctx and out may not be NULL");
         *out = {};
         const std::vector<llama_kv_cache *> caches = attention_caches(ctx->get_memory());

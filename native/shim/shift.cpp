@@ -102,6 +102,7 @@ void gatun::turn_keys(llama_context * ctx) {
     ctx->synchronize();
     gatun_pages_invalidate(ctx);
     others.put_back();
+    gatun_pages_invalidate(ctx);
     if (rope != nullptr && !rope->problem.empty()) {
         fail(rope->problem);
     }

@@ -59,8 +59,9 @@ public final class LlamaContext implements AutoCloseable {
    *
    * @param adapters which adapters are applied
    * @param microBatchTokens decides how sums are rounded
+   * @param sparseAttention which keys tokens met
    */
-  private record Reading(Object adapters, int microBatchTokens) {}
+  private record Reading(Object adapters, int microBatchTokens, SparseAttention sparseAttention) {}
 
   private static final Object NO_ADAPTERS = new Object();
 
@@ -109,17 +110,8 @@ public final class LlamaContext implements AutoCloseable {
             "the context of " + model.file().path().getFileName());
     freeSequences.set(0, options.maxSequences());
     this.layout = StateIdentity.layout(this);
-    reading = new Reading(NO_ADAPTERS, microBatchTokens());
+    reading = newReading(NO_ADAPTERS);
     leaveOut(options.sparseAttention());
-  }
-
-  int microBatchTokens() {
-    return Math.min(options.microBatchTokens(), options.batchTokens());
-  }
-
-  /** Returns what is equal for contexts that read tokens of one model and scaling the same way. */
-  Object reading() {
-    return reading;
   }
 
   private void leaveOut(SparseAttention sparse) {
@@ -142,6 +134,19 @@ public final class LlamaContext implements AutoCloseable {
       context.close();
       throw e;
     }
+  }
+
+  int microBatchTokens() {
+    return Math.min(options.microBatchTokens(), options.batchTokens());
+  }
+
+  private Reading newReading(Object adapters) {
+    return new Reading(adapters, microBatchTokens(), options.sparseAttention());
+  }
+
+  /** Returns what is equal for contexts that read tokens of one model and scaling the same way. */
+  Object reading() {
+    return reading;
   }
 
   /**
@@ -262,7 +267,7 @@ public final class LlamaContext implements AutoCloseable {
 
   /** Tells that cells are from now on made in another way: those there are no longer plain. */
   private void adapted() {
-    reading = new Reading(new Object(), microBatchTokens());
+    reading = newReading(new Object());
     sessions.forEach(session -> session.cells().notPlainFrom(0));
     prefixCache.ifPresent(PrefixCache::forgetAll);
   }
@@ -403,27 +408,6 @@ public final class LlamaContext implements AutoCloseable {
       NativeCells.Compaction done = NativeCells.compact(context);
       return new Compaction(
           done.moved(), done.extentBefore(), done.extentAfter(), done.releasedBytes());
-    } finally {
-      context.guard().exit();
-    }
-  }
-
-  /**
-   * Returns how many of the {@link #contextTokens()} KV cells are in use, by sessions or by the
-   * prefix cache; one that several share counts once. Of a sliding-window model: of the layers
-   * without a window.
-   *
-   * @throws UnsupportedOperationForModelException if the model keeps recurrent states only
-   */
-  public int usedCells() {
-    context.guard().enter();
-    try {
-      int pools = options.unifiedKv() ? 1 : options.maxSequences();
-      int used = 0;
-      for (int sequence = 0; sequence < pools; sequence++) {
-        used += NativeCells.usage(context, sequence).used();
-      }
-      return used;
     } finally {
       context.guard().exit();
     }

@@ -3,7 +3,6 @@ package dev.gatun;
 import dev.gatun.gguf.ModelMetadata;
 import dev.gatun.internal.NativeMemory;
 import dev.gatun.kv.CellLayout;
-import dev.gatun.kv.SparseAttention;
 import dev.gatun.kv.StateSettings;
 import java.util.Map;
 import java.util.Optional;
@@ -52,8 +51,8 @@ final class StateIdentity {
         "all cells of sliding windows",
         yesNo(options.fullSlidingWindow() || context.model().slidingWindowTokens() == 0));
     entries.put("mixed keys", yesNo(System.getenv("LLAMA_ATTN_ROT_DISABLE") == null));
-    if (!(options.sparseAttention() instanceof SparseAttention.Full)) {
-      entries.put("sparse attention", options.sparseAttention().describe());
+    if (options.sparseAttention().isStatic()) {
+      entries.put("attention", options.sparseAttention().toString()); // texts were read with it
     }
     context.adaptersText().ifPresent(text -> entries.put("adapters", text));
     return new StateSettings(entries);
