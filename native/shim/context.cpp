@@ -1,4 +1,5 @@
 // Contexts: creation, thread pools, interruption, decode, memory, saved state, adapters.
+#include "cells.hpp"
 #include "rope.hpp"
 
 #include "llama-context.h"
@@ -11,6 +12,7 @@
 
 using gatun::copy_text;
 using gatun::fail;
+using gatun::finish_copies;
 using gatun::guarded;
 using gatun::require;
 
@@ -19,8 +21,14 @@ static_assert(sizeof(std::atomic<int32_t>) == sizeof(int32_t) && sizeof(std::ato
 
 namespace {
 
+// Set while the memory is updated. ggml asks should_stop on the thread that called it.
+thread_local bool must_finish = false;
+
 // Runs on a compute thread between graph nodes: no lock, no upcall, no allocation.
 bool should_stop(void * data) {
+    if (must_finish) {
+        return false;
+    }
     auto * cell = static_cast<gatun_interrupt *>(data);
     if (reinterpret_cast<std::atomic<int32_t> *>(&cell->cancelled)->load(std::memory_order_relaxed) != 0) {
         return true;
@@ -81,13 +89,15 @@ void require_sequence(const llama_context * ctx, llama_seq_id seq) {
     }
 }
 
-// llama.cpp copies a sequence into another pool of cells only with the next decode. Done here, so that a state read now
-// has the copy and a state written now is not overwritten by it.
-void finish_copies(llama_context * ctx) {
+} // namespace
+
+void gatun::update_memory(llama_context * ctx) {
+    struct finishing {
+        finishing() { must_finish = true; }
+        ~finishing() { must_finish = false; }
+    } const scope;
     ctx->memory_update(false);
 }
-
-} // namespace
 
 void gatun_interrupt_attach(struct llama_context * ctx, struct gatun_interrupt * cell) {
     llama_set_abort_callback(ctx, cell != nullptr ? should_stop : nullptr, cell);

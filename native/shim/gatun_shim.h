@@ -44,6 +44,7 @@ extern "C" {
 #define GATUN_OUT_OF_MEMORY (-1002)   // std::bad_alloc
 #define GATUN_INVALID_ARGUMENT (-1003) // refused by the shim before the call
 #define GATUN_CANCELLED (-1004)       // a callback asked to stop
+#define GATUN_NO_ROOM (-1005)         // too few free cells; nothing was changed
 
 // Returns GATUN_SHIM_ABI of the loaded library.
 GATUN_API int32_t gatun_shim_abi(void);
@@ -153,9 +154,9 @@ GATUN_API void gatun_rope_free(struct gatun_rope * rope);
 
 // llama_memory_seq_add and llama_memory_seq_div, and at once the turn of the cached keys that llama.cpp leaves to the
 // next decode: afterwards the state is whole. Under every scaling the keys keep their length. GATUN_INVALID_ARGUMENT,
-// with nothing changed, when the memory cannot shift, when the context has YaRN's own parameters and no gatun_rope, or
-// when cells in the range belong to another sequence too. p1 < 0 means to the end.
-// The caller refuses what llama.cpp aborts on: keys of type BF16, quantised keys of a head size that 64 does not divide.
+// with nothing changed, when the memory cannot shift, when the context has YaRN's own parameters and no gatun_rope,
+// when cells in the range belong to another sequence too, or where llama.cpp would abort: keys of type BF16, quantised
+// keys of a head size that 64 does not divide. p1 < 0 means to the end.
 GATUN_API int32_t gatun_memory_shift(struct llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1,
                                      llama_pos delta, char * err, size_t err_cap);
 // Removes p0 to p1 - 1 (llama_memory_seq_rm) and moves what follows back by as much.
@@ -218,6 +219,65 @@ GATUN_API int32_t gatun_set_adapters_lora(struct llama_context * ctx, struct lla
                                           const float * scales, char * err, size_t err_cap);
 GATUN_API int32_t gatun_set_adapter_cvec(struct llama_context * ctx, const float * data, size_t n_floats,
                                          int32_t n_embd, int32_t il_start, int32_t il_end, char * err, size_t err_cap);
+
+// ---- cells ----------------------------------------------------------------------------------------------------------
+// The cells of a sequence, one for each token and layer, addressed by position: [p0, p1), where p1 < 0 means to the end.
+// For models whose memory is key/value cells alone. Sliding-window layers must still hold the range. What moves cells or
+// looks at all of them also works beside a recurrent state, where the comment says so.
+
+struct gatun_cell_usage {
+    int32_t size;        // cells of the pool in which the sequence lives; sequences of a unified cache have one pool
+    int32_t used;        // cells in use, by any sequence
+    int32_t shared;      // cells in use by several sequences
+    int32_t extent;      // highest cell in use + 1: what attention runs over, rounded up to 256
+    int32_t held;        // cells of this sequence
+    int32_t held_shared; // cells of this sequence that other ones use too
+};
+
+// Counts cells. Also beside a recurrent state. With sliding-window layers: of the other layers.
+GATUN_API int32_t gatun_cells_usage(struct llama_context * ctx, llama_seq_id seq, struct gatun_cell_usage * out,
+                                    char * err, size_t err_cap);
+
+// Writes up to `cap` positions of cells of the range, ascending, and sets *count to the number there are. As
+// gatun_cells_usage.
+GATUN_API int32_t gatun_cells_positions(struct llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1,
+                                        int32_t * out, size_t cap, size_t * count, char * err, size_t err_cap);
+
+// Sets *out to the bytes of n cells as gatun_cells_read writes them: layer by layer (sliding-window layers after all
+// others) n rows of keys, then n rows of values, each row as the cache's type packs it. Values are rows here also when
+// the cache keeps them transposed. Models with latent attention have no values.
+GATUN_API int32_t gatun_cells_bytes(struct llama_context * ctx, size_t n, size_t * out, char * err, size_t err_cap);
+
+// Copies the rows of a range out, ascending by position, and sets *written to their bytes.
+GATUN_API int32_t gatun_cells_read(struct llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1,
+                                   uint8_t * dst, size_t size, size_t * written, char * err, size_t err_cap);
+
+// Adds n cells to a sequence; those that it has stay. Rows as gatun_cells_read writes them, of a context of the same
+// model, types and position scaling; row i was read at position stored[i] and comes to positions[i]. Keys that move are
+// turned before the call returns, with one computation for all of them, under every scaling. GATUN_NO_ROOM when there
+// are too few free cells; GATUN_INVALID_ARGUMENT when a position is given twice or is there already, or when keys
+// would move and cannot (see gatun_memory_shift). Nothing is changed then.
+GATUN_API int32_t gatun_cells_write(struct llama_context * ctx, llama_seq_id seq, const int32_t * stored,
+                                    const int32_t * positions, size_t n, const uint8_t * src, size_t size, char * err,
+                                    size_t err_cap);
+
+// Gives the sequence cells of its own in place of those of the range that it shares, and sets *copied to their number.
+// Others keep theirs, bit by bit. GATUN_NO_ROOM, with nothing changed, when there are too few free cells. Also beside a
+// recurrent state.
+GATUN_API int32_t gatun_cells_copy_private(struct llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1,
+                                           int32_t * copied, char * err, size_t err_cap);
+
+struct gatun_compaction {
+    int64_t moved;          // cells, counted in each cache
+    int64_t extent_before;  // see gatun_cell_usage, summed over the pools
+    int64_t extent_after;
+    int64_t released_bytes; // host memory behind the cells that went back to the system (Linux)
+};
+
+// Moves the used cells of every pool to its front and keeps their order, so that attention runs over used cells only.
+// Positions and sharing stay. Also beside a recurrent state.
+GATUN_API int32_t gatun_cells_compact(struct llama_context * ctx, struct gatun_compaction * out, char * err,
+                                      size_t err_cap);
 
 // ---- vocabulary -----------------------------------------------------------------------------------------------------
 // llama_tokenize. Writes up to `cap` ids and sets *count to the number needed; GATUN_OK even when cap is too small

@@ -1,46 +1,122 @@
 // Shifts of cached positions that are whole when they return.
+#include "cells.hpp"
 #include "rope.hpp"
 
-#include "llama-context.h"
 #include "llama-kv-cache-iswa.h"
-#include "llama-kv-cache.h"
-#include "llama-memory-hybrid-iswa.h"
-#include "llama-memory-hybrid.h"
+#include "llama-model.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 
+using gatun::attention_caches;
 using gatun::fail;
 using gatun::guarded;
 using gatun::require;
 
+void gatun::require_turnable(llama_context * ctx) {
+    llama_memory_i * memory = ctx->get_memory();
+    require(memory != nullptr, "the context keeps no memory of a sequence");
+    require(memory->get_can_shift(), "the memory of this model cannot be shifted");
+    require(gatun::rope_of(ctx) != nullptr || ctx->get_cparams().yarn_ext_factor == 0,
+            "a context with YaRN's own parameters is shifted only when it was made with a gatun_rope");
+    const llama_hparams & hparams = ctx->get_model().hparams;
+    for (const llama_kv_cache * cache : attention_caches(memory)) {
+        // What llama.cpp aborts on.
+        const ggml_type type = cache->type_k();
+        require(type != GGML_TYPE_BF16, "cached keys of type BF16 cannot be turned");
+        for (const uint32_t il : cache->get_layer_ids()) {
+            require(!ggml_is_quantized(type) ||
+                        (hparams.n_embd_head_k(il) % 64 == 0 && hparams.n_embd_head_k(il) == hparams.n_embd_head_k() &&
+                         std::getenv("LLAMA_ATTN_ROT_DISABLE") == nullptr),
+                    "quantised keys are turned only when 64 divides the size of every head");
+        }
+    }
+}
+
 namespace {
 
-// The caches whose cells a shift moves.
-std::vector<const llama_kv_cache *> shifted_caches(llama_memory_i * memory) {
-    if (auto * both = dynamic_cast<llama_memory_hybrid_iswa *>(memory)) {
-        memory = both->get_mem_attn();
-    } else if (auto * hybrid = dynamic_cast<llama_memory_hybrid *>(memory)) {
-        memory = hybrid->get_mem_attn();
+// Rows that no shift may change. A quantised key is taken apart and packed again, also when it is turned by nothing, and
+// is then not always what it was.
+class untouched_rows {
+  public:
+    untouched_rows(const llama_context * ctx, const std::vector<llama_kv_cache *> & caches) {
+        for (llama_kv_cache * cache : caches) {
+            if (!cache->get_has_shift() || !ggml_is_quantized(cache->type_k())) {
+                continue;
+            }
+            for (uint32_t stream = 0; stream < cache->get_n_stream(); stream++) {
+                const auto seq = static_cast<llama_seq_id>(stream);
+                std::vector<uint32_t> still;
+                const llama_kv_cells & cells = cache->get_cells(seq);
+                for (uint32_t i = 0; i < cells.used_max_p1(); i++) {
+                    if (!cells.is_empty(i) && cells.get_shift(i) == 0) {
+                        still.push_back(i);
+                    }
+                }
+                if (!still.empty()) {
+                    keep(ctx, cache, seq, still);
+                }
+            }
+        }
     }
-    if (const auto * iswa = dynamic_cast<llama_kv_cache_iswa *>(memory)) {
-        return {iswa->get_base(), iswa->get_swa()};
+
+    void put_back() const {
+        for (const auto & [rows, cells, bytes] : kept) {
+            rows.write(cells, bytes.data());
+        }
     }
-    const auto * cache = dynamic_cast<const llama_kv_cache *>(memory);
-    return cache != nullptr ? std::vector<const llama_kv_cache *>{cache} : std::vector<const llama_kv_cache *>{};
+
+  private:
+    struct copy {
+        gatun::cell_rows rows;
+        std::vector<uint32_t> cells;
+        std::vector<uint8_t> bytes;
+    };
+    std::vector<copy> kept;
+
+    void keep(const llama_context * ctx, llama_kv_cache * cache, llama_seq_id seq, const std::vector<uint32_t> & cells) {
+        for (const gatun::cell_rows & rows : gatun::rows_of(ctx, cache, seq)) {
+            if (rows.keys) {
+                kept.push_back({rows, cells, std::vector<uint8_t>(cells.size() * rows.bytes)});
+                rows.read(cells, kept.back().bytes.data());
+            }
+        }
+    }
+};
+
+} // namespace
+
+void gatun::turn_keys(llama_context * ctx) {
+    const std::vector<llama_kv_cache *> caches = attention_caches(ctx->get_memory());
+    const untouched_rows others(ctx, caches);
+    gatun_rope * rope = gatun::rope_of(ctx);
+    if (rope != nullptr) {
+        // A context that only restored a state has not told its scheduler of the callback yet.
+        ggml_backend_sched_set_eval_callback(ctx->get_sched(), gatun_rope::on_node, rope);
+        const gatun_rope::shift_scope scope(*rope);
+        gatun::update_memory(ctx);
+    } else {
+        gatun::update_memory(ctx);
+    }
+    ctx->synchronize();
+    others.put_back();
+    if (rope != nullptr && !rope->problem.empty()) {
+        fail(rope->problem);
+    }
+    if (std::any_of(caches.begin(), caches.end(), [](const llama_kv_cache * cache) { return cache->get_has_shift(); })) {
+        fail("the cached keys could not be turned");
+    }
 }
+
+namespace {
 
 // Runs a change of positions and turns the cached keys at once, so that nobody sees one without the other.
 template <class Change>
 void shift(llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1, Change && change) {
+    gatun::require_turnable(ctx);
     llama_memory_i * memory = ctx->get_memory();
-    require(memory != nullptr, "the context keeps no memory of a sequence");
-    require(memory->get_can_shift(), "the memory of this model cannot be shifted");
-    gatun_rope * rope = gatun::rope_of(ctx);
-    require(rope != nullptr || ctx->get_cparams().yarn_ext_factor == 0,
-            "a context with YaRN's own parameters is shifted only when it was made with a gatun_rope");
-    const std::vector<const llama_kv_cache *> caches = shifted_caches(memory);
-    for (const llama_kv_cache * cache : caches) {
+    for (const llama_kv_cache * cache : attention_caches(memory)) {
         const auto & cells = cache->get_cells(seq);
         for (uint32_t i = 0; i < cells.used_max_p1(); i++) {
             if (!cells.is_empty(i) && cells.seq_has(i, seq) && cells.pos_in(i, p0, p1) && cells.seq_count(i) > 1) {
@@ -50,20 +126,12 @@ void shift(llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1, Ch
         }
     }
     change(memory);
-    if (rope != nullptr) {
-        // A context that only restored a state has not told its scheduler of the callback yet.
-        ggml_backend_sched_set_eval_callback(ctx->get_sched(), gatun_rope::on_node, rope);
-        const gatun_rope::shift_scope scope(*rope);
-        ctx->memory_update(false);
-        if (!rope->problem.empty()) {
-            fail(rope->problem);
+    if (dynamic_cast<llama_kv_cache_iswa *>(memory) != nullptr) {
+        for (llama_kv_cache * cache : attention_caches(memory)) {
+            gatun::search_behind_used(ctx, cache, seq); // a shift lets it begin at the front
         }
-    } else {
-        ctx->memory_update(false);
     }
-    if (std::any_of(caches.begin(), caches.end(), [](const llama_kv_cache * cache) { return cache->get_has_shift(); })) {
-        fail("the cached keys could not be turned");
-    }
+    gatun::turn_keys(ctx);
 }
 
 } // namespace

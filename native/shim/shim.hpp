@@ -90,4 +90,8 @@ int32_t guarded(const char * call, char * err, size_t err_cap, Body && body) noe
     }
 }
 
+// Finishes what llama.cpp leaves to the next decode: copies between streams, turns of moved keys. Not even a cancelled
+// call or a deadline stops it halfway: positions and keys would no longer belong together.
+void update_memory(llama_context * ctx);
+
 } // namespace gatun

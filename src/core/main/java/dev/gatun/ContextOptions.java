@@ -1,6 +1,7 @@
 package dev.gatun;
 
 import dev.gatun.kv.KvCacheType;
+import dev.gatun.kv.KvSettings;
 import dev.gatun.rope.RopeScaling;
 import java.util.Objects;
 import java.util.OptionalInt;
@@ -90,6 +91,25 @@ public record ContextOptions(
         true,
         true,
         false);
+  }
+
+  /**
+   * Returns what decides the bytes of the context's memory.
+   *
+   * @param trainedTokens the trained length of the model; used when {@link #contextTokens()} is
+   *     empty
+   */
+  public KvSettings kvSettings(int trainedTokens) {
+    return new KvSettings(
+        contextTokens.orElse(Math.max(2, trainedTokens)),
+        batchTokens,
+        microBatchTokens,
+        maxSequences,
+        keyType,
+        valueType,
+        flashAttention == FlashAttention.OFF,
+        unifiedKv,
+        fullSlidingWindow);
   }
 
   private static int defaultThreads() {

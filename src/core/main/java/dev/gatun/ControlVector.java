@@ -1,5 +1,6 @@
 package dev.gatun;
 
+import java.util.Arrays;
 import java.util.Objects;
 
 /**
@@ -28,5 +29,11 @@ public record ControlVector(float[][] directions, int firstLayer, int lastLayer)
           "the layers of a control vector must be 1 <= first <= last, but are %d and %d"
               .formatted(firstLayer, lastLayer));
     }
+  }
+
+  /** Returns what tells it from others, for the comparison of saved states. */
+  String identity() {
+    return "control vector %08x of layers %d to %d"
+        .formatted(Arrays.deepHashCode(directions), firstLayer, lastLayer);
   }
 }

@@ -49,6 +49,8 @@ public final class Generation implements AutoCloseable, Iterable<Piece> {
   private volatile @Nullable StopReason stopReason;
   private volatile int promptTokens;
   private volatile int completionTokens;
+  private final long droppedBefore;
+  private volatile long droppedTokens;
   private volatile long promptNanos;
   private volatile long generationNanos;
   private int lastToken;
@@ -57,8 +59,9 @@ public final class Generation implements AutoCloseable, Iterable<Piece> {
     this.session = session;
     this.options = options;
     this.prompt = prompt;
-    this.cachedTokens = session.size();
-    this.promptTokens = cachedTokens;
+    this.cachedTokens = session.readTokens();
+    this.promptTokens = session.size();
+    this.droppedBefore = session.droppedTokens();
     LlamaModel owner = session.context().model();
     this.model = owner.nativeModel();
     this.decoder = owner.tokenizer().newStreamDecoder(options.specialPieces());
@@ -165,6 +168,7 @@ public final class Generation implements AutoCloseable, Iterable<Piece> {
     lastToken = token;
     session.run(operation, () -> session.addPending(token, operation));
     completionTokens++;
+    droppedTokens = session.droppedTokens() - droppedBefore;
     String text = stops.append(decoder.next(token));
     if (stops.isMatched()) {
       stopReason = StopReason.STOP_STRING;
@@ -265,6 +269,7 @@ public final class Generation implements AutoCloseable, Iterable<Piece> {
         promptTokens,
         Math.min(cachedTokens, promptTokens),
         completionTokens,
+        droppedTokens,
         Duration.ofNanos(promptNanos),
         Duration.ofNanos(generationNanos));
   }

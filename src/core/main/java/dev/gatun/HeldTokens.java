@@ -44,6 +44,10 @@ final class HeldTokens {
     return Arrays.copyOf(ids, size);
   }
 
+  int[] ids(int from, int to) {
+    return Arrays.copyOfRange(ids, from, to);
+  }
+
   int[] positions() {
     return Arrays.copyOf(positions, size);
   }
@@ -76,10 +80,15 @@ final class HeldTokens {
 
   void set(int[] newIds, int[] newPositions) {
     size = 0;
-    ensure(newIds.length);
-    System.arraycopy(newIds, 0, ids, 0, newIds.length);
-    System.arraycopy(newPositions, 0, positions, 0, newIds.length);
-    size = newIds.length;
+    append(newIds, newPositions);
+  }
+
+  /** Adds tokens at positions behind those that are held. */
+  void append(int[] newIds, int[] newPositions) {
+    ensure(size + newIds.length);
+    System.arraycopy(newIds, 0, ids, size, newIds.length);
+    System.arraycopy(newPositions, 0, positions, size, newIds.length);
+    size += newIds.length;
   }
 
   void cutTo(int count) {

@@ -4,6 +4,10 @@ import dev.gatun.error.ContextCreateException;
 import dev.gatun.gguf.ModelMetadata;
 import dev.gatun.internal.HostMemory;
 import dev.gatun.kv.KvCacheType;
+import dev.gatun.kv.KvLayout;
+import dev.gatun.kv.KvSettings;
+import dev.gatun.offload.GpuLayers;
+import java.util.Optional;
 import java.util.OptionalInt;
 
 /**
@@ -16,43 +20,43 @@ final class KvBytes {
   private KvBytes() {}
 
   /**
-   * Returns an upper bound of the KV cells' bytes: every layer keeps every token.
+   * Refuses a context that does not fit into the host's memory; one on a GPU is left to its driver.
    *
-   * @return bytes; 0 when the file does not say enough
+   * @param layout empty for an architecture whose memory is not predicted, which is let through
    */
-  static long upperBound(ModelMetadata metadata, ContextOptions options, int contextTokens) {
-    if (metadata.layerCount().isEmpty()
-        || metadata.headSizeK().isEmpty()
-        || metadata.headSizeV().isEmpty()) {
-      return 0;
+  static void requireRoom(LlamaModel model, Optional<KvLayout> layout, KvSettings settings) {
+    if (layout.isEmpty()) {
+      return;
     }
-    double elements = 0;
-    for (int layer = 0; layer < metadata.layerCount().getAsInt(); layer++) {
-      double heads = metadata.kvHeadCount(layer).orElse(0);
-      elements +=
-          heads
-              * (metadata.headSizeK().getAsInt() * bytesPerElement(options.keyType())
-                  + metadata.headSizeV().getAsInt() * bytesPerElement(options.valueType()));
-    }
-    return (long) (elements * contextTokens);
-  }
-
-  static void requireRoom(LlamaModel model, ContextOptions options, int contextTokens) {
-    long bytes = upperBound(model.metadata(), options, contextTokens);
-    if (bytes < NOT_WORTH_ASKING || model.slidingWindowTokens() > 0) {
+    long bytes = layout.get().plan(settings).totalBytes();
+    if (bytes < NOT_WORTH_ASKING) {
       return;
     }
     long available = HostMemory.availableBytes();
-    boolean onHost = model.options().gpuLayers() instanceof dev.gatun.offload.GpuLayers.None;
+    boolean onHost = model.options().gpuLayers() instanceof GpuLayers.None;
     if (bytes > available && (onHost || !HostMemory.hasGpu())) {
       throw new ContextCreateException(
-          "a context of %,d tokens needs %,d MiB of KV cells and %,d MiB of memory are available; lower contextTokens (about %,d fit) or choose smaller KV types"
+          "a context of %,d tokens needs %,d MiB of KV cells and states and %,d MiB of memory are available; lower contextTokens (%s), lower maxSequences or choose smaller KV types"
               .formatted(
-                  contextTokens,
+                  settings.contextTokens(),
                   bytes >> 20,
                   available >> 20,
-                  (long) (contextTokens * ((double) available / bytes))));
+                  fitting(layout.get(), settings, available)));
     }
+  }
+
+  private static String fitting(KvLayout layout, KvSettings settings, long available) {
+    int fits = 0;
+    int tooMany = settings.contextTokens();
+    while (tooMany - fits > 1) {
+      int tokens = fits + (tooMany - fits) / 2;
+      if (layout.plan(settings.withContextTokens(tokens)).totalBytes() <= available) {
+        fits = tokens;
+      } else {
+        tooMany = tokens;
+      }
+    }
+    return fits < 2 ? "but not even 2 fit" : "at most %,d fit".formatted(fits);
   }
 
   /**
@@ -72,9 +76,5 @@ final class KvBytes {
           "%s of type %s come in blocks of %d elements, which do not divide the model's heads of %d; use %s of type F16"
               .formatted(what, type, type.blockElements(), headSize.getAsInt(), what));
     }
-  }
-
-  private static double bytesPerElement(KvCacheType type) {
-    return (double) type.blockBytes() / type.blockElements();
   }
 }

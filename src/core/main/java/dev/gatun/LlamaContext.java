@@ -4,14 +4,21 @@ import dev.gatun.error.ContextCreateException;
 import dev.gatun.error.UnsupportedOperationForModelException;
 import dev.gatun.internal.ContextParameters;
 import dev.gatun.internal.NativeAdapters;
+import dev.gatun.internal.NativeCells;
 import dev.gatun.internal.NativeContext;
 import dev.gatun.internal.NativeMemory;
+import dev.gatun.kv.CellLayout;
+import dev.gatun.kv.Compaction;
 import dev.gatun.kv.KvCacheType;
+import dev.gatun.kv.KvLayout;
+import dev.gatun.kv.KvPlan;
+import dev.gatun.kv.KvSettings;
 import dev.gatun.rope.Dynamic;
 import dev.gatun.rope.FactorTable;
 import dev.gatun.rope.RopeScaling;
 import java.util.ArrayList;
 import java.util.BitSet;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -33,11 +40,14 @@ public final class LlamaContext implements AutoCloseable {
   private final LlamaModel model;
   private final ContextOptions options;
   private final NativeContext context;
+  private final Optional<KvPlan> kvPlan;
   private final PositionScaling scaling;
+  private final Optional<CellLayout> layout;
   private final List<ScalingChange> scalingChanges = new ArrayList<>();
   private final BitSet freeSequences = new BitSet();
   private final List<LlamaSession> sessions = new ArrayList<>();
   private Map<LoraAdapter, Float> loras = Map.of();
+  private Optional<ControlVector> controlVector = Optional.empty();
   private long decodes;
 
   LlamaContext(LlamaModel model, ContextOptions options) {
@@ -53,8 +63,12 @@ public final class LlamaContext implements AutoCloseable {
               .formatted(model.description()));
     }
     int contextTokens = options.contextTokens().orElse(Math.max(2, model.trainedContextTokens()));
+    requireOutputs(contextTokens);
     KvBytes.requireWholeBlocks(model.metadata(), options);
-    KvBytes.requireRoom(model, options, contextTokens);
+    Optional<KvLayout> layout = KvLayout.of(model.metadata());
+    KvSettings settings = options.kvSettings(contextTokens);
+    KvBytes.requireRoom(model, layout, settings);
+    this.kvPlan = layout.map(known -> known.plan(settings));
     this.scaling = PositionScaling.of(model, options, contextTokens);
     requireFlashAttention();
     this.context =
@@ -80,6 +94,7 @@ public final class LlamaContext implements AutoCloseable {
                 options.fullSlidingWindow()),
             "the context of " + model.file().path().getFileName());
     freeSequences.set(0, options.maxSequences());
+    this.layout = StateIdentity.layout(this);
   }
 
   /**
@@ -175,6 +190,16 @@ public final class LlamaContext implements AutoCloseable {
   }
 
   /**
+   * Returns the predicted bytes and cells of the context's memory, and of a session in it: what a
+   * request is admitted by. Any thread; asks nobody.
+   *
+   * @return empty for an architecture whose memory is not predicted
+   */
+  public Optional<KvPlan> kvPlan() {
+    return kvPlan;
+  }
+
+  /**
    * Applies LoRA adapters, in place of those applied before.
    *
    * @param adapters adapters of this context's model, with their scales; empty removes all
@@ -222,6 +247,7 @@ public final class LlamaContext implements AutoCloseable {
     try {
       NativeAdapters.setControlVector(
           context, vector.directions(), vector.firstLayer(), vector.lastLayer());
+      controlVector = Optional.of(vector);
     } finally {
       context.guard().exit();
     }
@@ -232,6 +258,30 @@ public final class LlamaContext implements AutoCloseable {
     context.guard().enter();
     try {
       NativeAdapters.clearControlVector(context);
+      controlVector = Optional.empty();
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  /**
+   * Moves the used cells to the front of the cache, so that attention runs over used cells only and
+   * the memory behind them goes back to the system. It pays when a good part of a long context was
+   * evicted, truncated or closed while later cells stayed: attention runs up to the last used cell,
+   * empty ones included. It costs one copy of the cells that move.
+   *
+   * <p>Sessions keep their tokens, positions and shared cells. Flash attention adds values up in
+   * half precision in the order of the cells, which stays; logits differ by that rounding at most.
+   *
+   * @throws UnsupportedOperationForModelException if the model has no such cells (recurrent state),
+   *     or positions of several dimensions
+   */
+  public Compaction compact() {
+    context.guard().enter();
+    try {
+      NativeCells.Compaction done = NativeCells.compact(context);
+      return new Compaction(
+          done.moved(), done.extentBefore(), done.extentAfter(), done.releasedBytes());
     } finally {
       context.guard().exit();
     }
@@ -273,6 +323,16 @@ public final class LlamaContext implements AutoCloseable {
   /** Tells whether the cells hold keys as a far band sees them. */
   boolean hasFarKeys() {
     return scaling.hasFarKeys();
+  }
+
+  /** llama.cpp keeps room for as many outputs as a batch has, and aborts on more sequences. */
+  private void requireOutputs(int contextTokens) {
+    int batch = Math.min(contextTokens, options.batchTokens());
+    if (batch < options.maxSequences()) {
+      throw new ContextCreateException(
+          "a batch of %,d tokens has no token for each of %,d sequences; raise batchTokens and contextTokens to at least %,d, or lower maxSequences"
+              .formatted(batch, options.maxSequences(), options.maxSequences()));
+    }
   }
 
   private void requireFlashAttention() {
@@ -351,6 +411,35 @@ public final class LlamaContext implements AutoCloseable {
       throw new UnsupportedOperationForModelException(
           "this context of " + model.description() + " " + reason);
     }
+  }
+
+  /** Returns which adapters run, for the comparison of saved states; empty when none does. */
+  Optional<String> adaptersText() {
+    List<String> texts = new ArrayList<>();
+    loras.forEach((lora, scale) -> texts.add(lora.identity() + " * " + scale));
+    texts.sort(Comparator.naturalOrder());
+    controlVector.ifPresent(vector -> texts.add(vector.identity()));
+    return texts.isEmpty() ? Optional.empty() : Optional.of(String.join(", ", texts));
+  }
+
+  /**
+   * Tells whether the model's memory loses what a sequence has left behind, so that cutting back
+   * needs a checkpoint.
+   */
+  boolean needsCheckpoints() {
+    return layout.isPresent()
+        && layout.get().hasPartial()
+        && (layout.get().recurrent() || !options.fullSlidingWindow());
+  }
+
+  /** Returns how native code lays out saved cells; empty when Gatun does not know it. */
+  Optional<CellLayout> layout() {
+    return layout;
+  }
+
+  /** Tells whether a sequence of the context always finds room for all its tokens. */
+  boolean hasOwnPools() {
+    return options.maxSequences() == 1 || !options.unifiedKv();
   }
 
   /** Tells whether the scaling follows the length of the text. */

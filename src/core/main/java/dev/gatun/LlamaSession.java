@@ -8,10 +8,14 @@ import dev.gatun.error.StateFormatException;
 import dev.gatun.error.UnsupportedOperationForModelException;
 import dev.gatun.internal.NativeContext;
 import dev.gatun.internal.NativeMemory;
+import dev.gatun.kv.StateCheckpoint;
+import dev.gatun.kv.StateContent;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.BitSet;
+import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReference;
@@ -22,8 +26,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A call that fails or is cancelled leaves the session with what it held before; what an {@link
  * dev.gatun.kv.OverflowPolicy} has dropped by then stays dropped, and what it made room for stays
- * read. A model with a recurrent state cannot be cut back; its session is then empty, and the
- * message says so.
+ * read. A model with a recurrent state cannot be cut back unless it keeps checkpoints; without them
+ * its session is then empty, and the message says so.
  *
  * <p>Lifetime: it takes one of the context's sequences until it is closed.
  */
@@ -44,7 +48,7 @@ public final class LlamaSession implements AutoCloseable {
     this.owner = owner;
     this.context = context;
     this.options = options;
-    this.cells = new SessionCells(owner, context, sequence, () -> closed);
+    this.cells = new SessionCells(owner, context, sequence, options.checkpoints(), () -> closed);
     this.overflow = new Overflow(owner, cells, options);
   }
 
@@ -86,10 +90,7 @@ public final class LlamaSession implements AutoCloseable {
     return cells.held().positions();
   }
 
-  /**
-   * Returns how many tokens the overflow policy and {@link #retain} have dropped since the session
-   * was empty.
-   */
+  /** Returns how many tokens the overflow policy has dropped since the session was empty. */
   public long droppedTokens() {
     return overflow.droppedTokens();
   }
@@ -230,7 +231,8 @@ public final class LlamaSession implements AutoCloseable {
   }
 
   /**
-   * Cuts the session back.
+   * Cuts the session back. A model that cannot be cut back returns to the last checkpoint before
+   * that point; the tokens from there on are read again with the next call.
    *
    * @param count number of tokens that stay, 0 to {@link #size()}
    * @throws UnsupportedOperationForModelException if the model cannot forget a part of a sequence
@@ -257,14 +259,14 @@ public final class LlamaSession implements AutoCloseable {
    * Removes tokens from the middle and moves what follows back, so that the positions have no gap:
    * the context shift. The cached keys are turned to their new positions before the call returns,
    * under every position scaling; nothing is decoded again. What follows still carries what it
-   * learned from the removed tokens.
+   * learned from the removed tokens. Cells that another session shares are copied first and stay as
+   * they are for it.
    *
    * @param from first token to remove
    * @param to end of the tokens to remove, at most {@link #size()}
    * @throws UnsupportedOperationForModelException if the model or the type of the keys does not
    *     allow it; nothing is changed
-   * @throws IllegalStateException if another session shares the cells that would move, as after
-   *     {@link #fork()} in a unified cache; nothing is changed
+   * @throws KvCacheFullException if there is no room to copy shared cells; nothing is changed
    */
   public void discard(int from, int to) {
     enter();
@@ -276,6 +278,36 @@ public final class LlamaSession implements AutoCloseable {
       } else if (from < to) {
         cells.discard(from, to);
       }
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  /**
+   * Puts tokens in the place of others, anywhere in the session. What follows is not read again:
+   * its cells move by the difference, with their keys turned. It still carries what it learned from
+   * the tokens that were there when it was read, and nothing of the inserted ones.
+   *
+   * @param at index of the first token to replace
+   * @param removed how many tokens are taken out, 0 or more
+   * @param inserted token ids that come in their place; they are read behind what is before them
+   * @throws UnsupportedOperationForModelException if the model, the type of the keys or a scaling
+   *     that follows the length does not allow it; nothing is changed
+   * @throws KvCacheFullException if there is no room; the session holds what it held before
+   */
+  public void splice(int at, int removed, int... inserted) {
+    enter();
+    try {
+      requireIdle();
+      Objects.checkFromIndexSize(at, removed, size());
+      owner.requireVocabulary(inserted);
+      if (inserted.length - removed > remaining()) {
+        throw new KvCacheFullException(
+            "no room for %,d more tokens: the session holds %,d and has room for %,d more"
+                .formatted(inserted.length - removed, size(), remaining()));
+      }
+      Operation operation = newOperation(Cancellation.never(), Optional.empty());
+      run(operation, () -> cells.splice(at, removed, inserted, operation));
     } finally {
       context.guard().exit();
     }
@@ -299,16 +331,45 @@ public final class LlamaSession implements AutoCloseable {
                 .formatted(owner.model().description()));
       }
       owner.requireFixedScaling();
-      int before = size();
       cells.retain(keep);
-      overflow.countDropped(before - size());
     } finally {
       context.guard().exit();
     }
   }
 
   /**
-   * Copies the session: its tokens and their cells.
+   * Keeps an earlier state of what the model cannot cut back, so that {@link #truncate} to this
+   * point or a later one can return to it. {@link SessionOptions#checkpoints()} takes them by
+   * itself and bounds them all. Does nothing where everything can be cut back.
+   */
+  public void checkpoint() {
+    enter();
+    try {
+      requireIdle();
+      cells.checkpoint();
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  /** Returns after how many tokens there is a checkpoint, ascending. */
+  public List<Integer> checkpoints() {
+    return cells.checkpoints().list().stream().map(StateCheckpoint::tokens).toList();
+  }
+
+  /**
+   * Returns how many of the held tokens are in the cache; those behind them are read with the next
+   * call that needs logits. It is {@link #size()} or one less, but after a cut that returned to a
+   * checkpoint.
+   */
+  public int readTokens() {
+    return cells.decoded();
+  }
+
+  /**
+   * Copies the session: its tokens, their cells and its checkpoints. {@link SessionState#write}
+   * puts the copy into a file. A sliding window's cells are then put down anew as {@link #restore}
+   * puts them, so that this session and a restored one go on bit for bit alike.
    *
    * @throws UnsupportedOperationForModelException if the model's memory cannot be copied
    */
@@ -320,8 +381,22 @@ public final class LlamaSession implements AutoCloseable {
       MemorySegment saved =
           cells.decoded() == 0
               ? MemorySegment.NULL
-              : NativeMemory.save(context, cells.sequence(), Arena.ofAuto());
-      return new SessionState(settings(), held.ids(), held.positions(), cells.decoded(), saved);
+              : NativeMemory.save(
+                  context, cells.sequence(), NativeMemory.Part.WHOLE, Arena.ofAuto());
+      StateContent content =
+          new StateContent(
+              owner.model().file().fingerprint(),
+              owner.model().metadata().name().orElse(owner.model().description()),
+              StateIdentity.settings(owner),
+              held.ids(),
+              held.positions(),
+              cells.decoded(),
+              saved,
+              cells.checkpoints().list(),
+              "",
+              Instant.now());
+      cells.settleWindow();
+      return SessionState.inMemory(content, owner.layout());
     } finally {
       context.guard().exit();
     }
@@ -332,7 +407,8 @@ public final class LlamaSession implements AutoCloseable {
    *
    * @param state from a session of the same model under the same position scaling, types and layout
    *     of the cells
-   * @throws StateFormatException if model or settings differ; nothing is changed
+   * @throws StateFormatException if model or settings differ, or the state comes from a file that
+   *     is damaged; nothing is changed
    * @throws KvCacheFullException if it is longer than this session can be; nothing is changed. Or
    *     if other sessions have taken the cells; this session is then empty
    */
@@ -340,34 +416,21 @@ public final class LlamaSession implements AutoCloseable {
     enter();
     try {
       requireIdle();
-      if (!state.settings().equals(settings())) {
-        throw new StateFormatException(
-            "the state was saved under %s and this session runs under %s; restore it into a context of the same model and options"
-                .formatted(state.settings(), settings()));
-      }
       if (state.size() > overflow.limit()) {
         throw new KvCacheFullException(
             "the state holds %,d tokens and this session at most %,d; raise contextTokens or the session's budget"
                 .formatted(state.size(), overflow.limit()));
       }
+      state.requireFor(
+          owner.model().file().fingerprint(),
+          StateIdentity.settings(owner),
+          owner.layout(),
+          owner::requireVocabulary);
       cells.restore(state);
       overflow.restart();
     } finally {
       context.guard().exit();
     }
-  }
-
-  private SessionState.Settings settings() {
-    ContextOptions options = owner.options();
-    return new SessionState.Settings(
-        owner.model().file().fingerprint(),
-        owner.ropeScaling(),
-        owner.hasFarKeys(),
-        options.keyType(),
-        options.valueType(),
-        options.flashAttention(),
-        options.unifiedKv() || options.maxSequences() == 1,
-        options.fullSlidingWindow() || owner.model().slidingWindowTokens() == 0);
   }
 
   /** Forgets everything. */
@@ -470,6 +533,10 @@ public final class LlamaSession implements AutoCloseable {
     context.guard().exit();
   }
 
+  SessionCells cells() {
+    return cells;
+  }
+
   NativeContext nativeContext() {
     return context;
   }
@@ -513,8 +580,7 @@ public final class LlamaSession implements AutoCloseable {
     owner.requireVocabulary(ids);
     for (int done = 0; done < ids.length; ) {
       int count = overflow.makeRoom(ids.length - done, operation);
-      int first = Math.toIntExact(overflow.droppedTokens() + size());
-      cells.show(ids, done, count, first, operation, consumer);
+      cells.show(ids, done, count, overflow.nextNumber(), operation, consumer);
       done += count;
     }
   }

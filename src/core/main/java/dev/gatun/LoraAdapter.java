@@ -2,8 +2,14 @@ package dev.gatun;
 
 import dev.gatun.error.AlreadyClosedException;
 import dev.gatun.internal.NativeModel;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.zip.CRC32C;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A LoRA adapter, loaded for one model and applied to contexts with {@link LlamaContext#setLoras}.
@@ -16,6 +22,7 @@ public final class LoraAdapter implements AutoCloseable {
   private final NativeModel model;
   private final MemorySegment handle;
   private final Path file;
+  private @Nullable String identity;
   private int uses;
   private boolean closed;
 
@@ -29,6 +36,30 @@ public final class LoraAdapter implements AutoCloseable {
   /** Returns the file it was loaded from. */
   public Path file() {
     return file;
+  }
+
+  /**
+   * Returns what tells it from others, for the comparison of saved states. The first call reads the
+   * file.
+   *
+   * @throws UncheckedIOException if the file is not there any more
+   */
+  synchronized String identity() {
+    String known = identity;
+    if (known == null) {
+      CRC32C crc = new CRC32C();
+      byte[] chunk = new byte[1 << 16];
+      try (InputStream in = Files.newInputStream(file)) {
+        for (int n; (n = in.read(chunk)) >= 0; ) {
+          crc.update(chunk, 0, n);
+        }
+      } catch (IOException e) {
+        throw new UncheckedIOException("cannot read the LoRA adapter " + file + ": " + e, e);
+      }
+      known = "%s %08x".formatted(file.getFileName(), crc.getValue());
+      identity = known;
+    }
+    return known;
   }
 
   NativeModel model() {

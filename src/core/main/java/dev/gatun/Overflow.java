@@ -16,6 +16,7 @@ final class Overflow {
   private final SessionOptions options;
   private final int limit;
   private long droppedTokens;
+  private long insertedTokens;
 
   /**
    * Checks that the policy can work here.
@@ -58,13 +59,15 @@ final class Overflow {
     return droppedTokens;
   }
 
-  void countDropped(int count) {
-    droppedTokens += count;
+  /** Number of the next token in the text that was read. */
+  int nextNumber() {
+    return Math.toIntExact(droppedTokens - insertedTokens + cells.held().size());
   }
 
   /** A new text begins. */
   void restart() {
     droppedTokens = 0;
+    insertedTokens = 0;
   }
 
   boolean fails() {
@@ -117,7 +120,7 @@ final class Overflow {
   }
 
   private void drop(int from, int to, boolean closeGap) {
-    int[] ids = Arrays.copyOfRange(cells.held().ids(), from, to);
+    int[] ids = cells.held().ids(from, to);
     if (closeGap) {
       cells.discard(from, to);
     } else {
@@ -150,6 +153,7 @@ final class Overflow {
 
   private void tell(TokenRange range, int[] ids, int[] inserted) {
     droppedTokens += ids.length;
+    insertedTokens += inserted.length;
     OverflowEvent event =
         new OverflowEvent(options.overflow(), List.of(range), ids, inserted, cells.held().size());
     try {

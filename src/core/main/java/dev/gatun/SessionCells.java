@@ -5,12 +5,21 @@ import dev.gatun.error.CallbackException;
 import dev.gatun.error.DecodeException;
 import dev.gatun.error.KvCacheFullException;
 import dev.gatun.error.OperationCancelledException;
+import dev.gatun.error.StateFormatException;
 import dev.gatun.error.UnsupportedOperationForModelException;
+import dev.gatun.internal.NativeCells;
 import dev.gatun.internal.NativeContext;
 import dev.gatun.internal.NativeMemory;
+import dev.gatun.internal.NativeMemory.Part;
 import dev.gatun.internal.Status;
+import dev.gatun.kv.CheckpointOptions;
+import dev.gatun.kv.StateCheckpoint;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.BitSet;
+import java.util.Optional;
 import java.util.function.BooleanSupplier;
 
 /**
@@ -31,12 +40,19 @@ final class SessionCells {
   private final int sequence;
   private final BooleanSupplier closed;
   private final HeldTokens held = new HeldTokens();
+  private final Checkpoints checkpoints;
   private int decoded;
 
   /** Value of {@link LlamaContext#decodes()} when the logits of the last token were computed. */
   private long logitsAt = -1;
 
-  SessionCells(LlamaContext owner, NativeContext context, int sequence, BooleanSupplier closed) {
+  SessionCells(
+      LlamaContext owner,
+      NativeContext context,
+      int sequence,
+      CheckpointOptions checkpoints,
+      BooleanSupplier closed) {
+    this.checkpoints = new Checkpoints(checkpoints, owner.needsCheckpoints());
     this.owner = owner;
     this.context = context;
     this.sequence = sequence;
@@ -53,6 +69,10 @@ final class SessionCells {
 
   int sequence() {
     return sequence;
+  }
+
+  Checkpoints checkpoints() {
+    return checkpoints;
   }
 
   // ---- reading ----------------------------------------------------------------------------------
@@ -88,12 +108,11 @@ final class SessionCells {
     if (decoded == size) {
       // Another session decoded in between, or this one was restored, forked or moved: the last
       // token is decoded again.
-      if (!removeFrom(size - 1)) {
+      if (!goBackTo(size - 1)) {
         throw new UnsupportedOperationForModelException(
             "the last token must be read again, because another session was used in between or this one was restored or forked, and the recurrent state of %s cannot step back; append at least one token"
                 .formatted(owner.model().description()));
       }
-      decoded = size - 1;
       held.closeGapsFrom(decoded); // a batch has to follow the last cell at once
     }
     decodeTo(size, operation, QUIET);
@@ -125,8 +144,9 @@ final class SessionCells {
 
   private void decodeRange(int end, Operation operation, PrefillProgress progress) {
     int start = decoded;
+    checkpoints.offer(start, start, end, this::takeCheckpoint);
     while (decoded < end) {
-      int count = Math.min(context.batchTokens(), end - decoded);
+      int count = checkpoints.step(decoded, end, Math.min(context.batchTokens(), end - decoded));
       for (int i = 0; i < count; i++) {
         int index = decoded + i;
         context.put(i, held.id(index), held.stagedPosition(index), sequence, index == end - 1);
@@ -136,6 +156,7 @@ final class SessionCells {
         throw failure(status, start, end);
       }
       decoded += count;
+      checkpoints.offer(start, decoded, end, this::takeCheckpoint);
       if (progress != QUIET) {
         report(progress, start, end);
       }
@@ -213,8 +234,11 @@ final class SessionCells {
   /** Takes back what was decoded from a token on; returns what to tell the user about it. */
   private String stepBackTo(int index) {
     logitsAt = -1;
-    if (NativeMemory.removeFrom(context, sequence, held.stagedPosition(index))) {
-      decoded = index;
+    if (goBackTo(index)) {
+      return "";
+    }
+    if (!owner.model().isRecurrent() && !owner.model().isHybrid()) {
+      drop(); // the window has moved on: the tokens are read again with the next call
       return "";
     }
     forget();
@@ -226,16 +250,13 @@ final class SessionCells {
   /** Cuts the tokens back to the first ones. */
   void cutTo(int count) {
     if (count < decoded) {
-      requireCells(held.position(count));
-      if (!removeFrom(count)) {
-        throw new UnsupportedOperationForModelException(
-            "%s keeps a recurrent state and cannot forget a part of a sequence; clear() the session and append again"
-                .formatted(owner.model().description()));
+      if (!goBackTo(count)) {
+        throw cannotGoBackTo(count);
       }
-      decoded = count;
       logitsAt = -1;
     }
     held.cutTo(count);
+    checkpoints.cutTo(count);
   }
 
   /** Takes out a range and moves what follows back, so that there is no gap. */
@@ -243,7 +264,10 @@ final class SessionCells {
     owner.requireShiftable();
     int cells = Math.min(to, decoded);
     int distance = held.position(to) - held.position(from);
+    requireAllCells();
+    checkpoints.cutTo(from);
     if (to < decoded) {
+      own(held.position(to), NativeCells.END);
       NativeMemory.discard(context, sequence, held.position(from), held.position(to));
     } else if (from < decoded) {
       removeFrom(from);
@@ -254,8 +278,80 @@ final class SessionCells {
     logitsAt = -1;
   }
 
+  /**
+   * Puts tokens in the place of others. What follows keeps its cells, which move by the difference.
+   * When it fails everything is as it was.
+   */
+  void splice(int at, int removed, int[] inserted, Operation operation) {
+    owner.requireShiftable();
+    owner.requireFixedScaling();
+    int end = at + removed;
+    if (end >= decoded) {
+      replaceEnd(at, end, inserted, operation);
+      return;
+    }
+    int[] ids = held.ids();
+    int[] positions = held.positions();
+    int had = decoded;
+    own(positions[at], NativeCells.END); // so that what is put back has room
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment before =
+          NativeCells.read(context, sequence, positions[at], positions[end], arena);
+      MemorySegment tail =
+          NativeCells.read(context, sequence, positions[end], NativeCells.END, arena);
+      int[] stored = Arrays.copyOfRange(positions, end, had);
+      try {
+        cutTo(at);
+        feed(inserted, 0, inserted.length, operation, QUIET);
+        int distance = held.next() - positions[end];
+        int[] moved = Arrays.stream(stored).map(position -> position + distance).toArray();
+        NativeCells.write(context, sequence, stored, moved, tail);
+        held.append(Arrays.copyOfRange(ids, end, had), moved);
+        decoded = held.size();
+        for (int i = had; i < ids.length; i++) {
+          held.add(ids[i]);
+        }
+      } catch (RuntimeException | Error e) {
+        removeFrom(at);
+        NativeCells.write(context, sequence, stored, stored, tail);
+        int[] places = Arrays.copyOfRange(positions, at, end);
+        NativeCells.write(context, sequence, places, places, before);
+        held.set(ids, positions);
+        decoded = had;
+        throw e;
+      } finally {
+        logitsAt = -1;
+      }
+    }
+  }
+
+  /** A splice whose end was not read yet: the rest is read behind what is inserted. */
+  private void replaceEnd(int at, int end, int[] inserted, Operation operation) {
+    int[] ids = held.ids();
+    int[] positions = held.positions();
+    int had = Math.min(decoded, at);
+    cutTo(at);
+    try {
+      feed(inserted, 0, inserted.length, operation, QUIET);
+    } catch (RuntimeException | Error e) {
+      held.set(ids, positions);
+      decoded = had;
+      held.closeGapsFrom(decoded);
+      throw e;
+    }
+    for (int i = end; i < ids.length; i++) {
+      held.add(ids[i]);
+    }
+  }
+
+  /** Makes cells that move this sequence's own: another one that shares them keeps its. */
+  private void own(int from, int to) {
+    NativeCells.copyPrivate(context, sequence, from, to);
+  }
+
   /** Takes out a range; what follows keeps its positions. */
   void removeRange(int from, int to) {
+    checkpoints.cutTo(from);
     int cells = Math.min(to, decoded);
     if (from < cells) {
       NativeMemory.remove(context, sequence, held.position(from), held.position(cells - 1) + 1);
@@ -270,6 +366,7 @@ final class SessionCells {
 
   /** Keeps only some tokens, at their positions. */
   void retain(BitSet keep) {
+    checkpoints.cutTo(keep.nextClearBit(0));
     for (int from = keep.nextClearBit(0); from < decoded; from = keep.nextClearBit(from)) {
       int to = keep.nextSetBit(from);
       to = to < 0 ? decoded : Math.min(to, decoded);
@@ -287,8 +384,10 @@ final class SessionCells {
   void moveUp(int count) {
     int distance = held.position(count) - held.position(count - 1) - 1;
     if (distance > 0 && count < decoded) {
+      own(0, held.position(count - 1) + 1);
       NativeMemory.shift(context, sequence, 0, held.position(count - 1) + 1, distance);
       held.move(0, count, distance);
+      checkpoints.clear();
       logitsAt = -1;
     }
   }
@@ -297,14 +396,17 @@ final class SessionCells {
   void moveToZero() {
     int distance = held.position(0);
     if (distance > 0) {
+      own(0, NativeCells.END);
       NativeMemory.shift(context, sequence, 0, -1, -distance);
       held.move(0, held.size(), -distance);
+      checkpoints.clear();
       logitsAt = -1;
     }
   }
 
   /** Forgets the cells and keeps the tokens, which are read again with the next call. */
   void drop() {
+    checkpoints.clear();
     NativeMemory.removeAll(context, sequence);
     decoded = 0;
     held.closeGapsFrom(0);
@@ -323,34 +425,127 @@ final class SessionCells {
     NativeMemory.share(context, other.sequence, sequence);
     held.set(other.held.ids(), other.held.positions());
     decoded = other.decoded;
+    checkpoints.set(other.checkpoints.list());
   }
 
-  /** Puts a state in place of what is held. The caller has compared the settings. */
+  /**
+   * Puts a state in place of what is held. The caller has compared the settings.
+   *
+   * @throws KvCacheFullException if other sequences have taken the cells; nothing is held then
+   * @throws StateFormatException if the cells are not what the state says; nothing is held then
+   */
   void restore(SessionState state) {
     drop(); // and keep the scaling, which is the state's
     held.cutTo(0);
-    if (state.decoded() > 0) {
-      NativeMemory.restore(context, sequence, state.cells());
+    if (state.decoded() > 0
+        && !NativeMemory.restore(context, sequence, Part.WHOLE, state.cells())) {
+      drop();
+      if (owner.hasOwnPools()) {
+        throw new StateFormatException(
+            "the cells of the state do not fit the model, so the session is now empty; read the text again and save");
+      }
+      throw new KvCacheFullException(
+          "no room for the %,d tokens of the state, so the session is now empty; raise contextTokens, or close or truncate other sessions"
+              .formatted(state.size()));
     }
     held.set(state.tokens(), state.positions());
     decoded = state.decoded();
+    checkpoints.set(state.checkpointStates());
+  }
+
+  // ---- going back -------------------------------------------------------------------------------
+
+  /** Keeps what cannot be cut back, as it is now. */
+  void checkpoint() {
+    if (decoded > 0) {
+      checkpoints.take(decoded, this::takeCheckpoint);
+    }
+  }
+
+  /**
+   * Lays a window's cells down in the order in which a restored state has them. Where they lie
+   * decides in which order attention sums over them, and so the last bits of the logits.
+   */
+  void settleWindow() {
+    boolean rolling = !owner.model().isRecurrent() && owner.needsCheckpoints();
+    if (rolling && decoded > owner.model().slidingWindowTokens()) {
+      try (Arena arena = Arena.ofConfined()) {
+        MemorySegment window = NativeMemory.save(context, sequence, Part.PARTIAL, arena);
+        if (!NativeMemory.restore(context, sequence, Part.PARTIAL, window)) {
+          drop(); // cannot be: it had the cells before
+        }
+      }
+    }
+  }
+
+  private StateCheckpoint takeCheckpoint() {
+    return new StateCheckpoint(
+        decoded, NativeMemory.save(context, sequence, Part.PARTIAL, Arena.ofAuto()));
+  }
+
+  /**
+   * Makes the memory that of the first tokens, or of fewer where only a checkpoint can do it; the
+   * rest is then read again with the next call.
+   *
+   * @return whether it could be done; if not, nothing is changed
+   */
+  private boolean goBackTo(int count) {
+    if (hasCells(count) && NativeMemory.removeFrom(context, sequence, held.stagedPosition(count))) {
+      decoded = count;
+      return true;
+    }
+    Optional<StateCheckpoint> checkpoint = checkpoints.before(count);
+    if (checkpoint.isEmpty()) {
+      return false;
+    }
+    int tokens = checkpoint.get().tokens();
+    if (!NativeMemory.restore(context, sequence, Part.PARTIAL, checkpoint.get().cells())
+        || !NativeMemory.removeFrom(context, sequence, held.stagedPosition(tokens))) {
+      drop(); // other sequences have taken the cells: everything is read again
+      return true;
+    }
+    decoded = tokens;
+    checkpoints.cutTo(tokens);
+    return true;
+  }
+
+  /** Tells whether sliding-window layers still hold what the next token will look at. */
+  private boolean hasCells(int count) {
+    int window = owner.model().slidingWindowTokens();
+    if (window == 0 || count == 0) {
+      return true;
+    }
+    int oldest = held.stagedPosition(count) - window + 1;
+    int first = 0;
+    while (first < count && held.position(first) < oldest) {
+      first++;
+    }
+    return first == count
+        || NativeMemory.smallestPosition(context, sequence) <= held.position(first);
+  }
+
+  /** Refuses a move that would bring lost cells into a window again. */
+  private void requireAllCells() {
+    if (owner.model().slidingWindowTokens() > 0
+        && decoded > 0
+        && NativeMemory.smallestPosition(context, sequence) > held.position(0)) {
+      throw new UnsupportedOperationForModelException(
+          "the sliding-window layers no longer hold every cell of the text (a state keeps their window only, and cells behind it may be taken by new tokens), so nothing can be moved; clear() the session and append again");
+    }
+  }
+
+  private UnsupportedOperationForModelException cannotGoBackTo(int count) {
+    if (owner.model().isRecurrent() || owner.model().isHybrid()) {
+      return new UnsupportedOperationForModelException(
+          "%s keeps a recurrent state and cannot forget a part of a sequence; clear() the session and append again, or keep checkpoints (SessionOptions)"
+              .formatted(owner.model().description()));
+    }
+    return new UnsupportedOperationForModelException(
+        "the sliding-window layers no longer hold the cells before token %,d (the oldest is at position %,d); clear() the session and append again, keep checkpoints (SessionOptions), or make the context withFullSlidingWindow(true)"
+            .formatted(count, NativeMemory.smallestPosition(context, sequence)));
   }
 
   private boolean removeFrom(int index) {
     return NativeMemory.removeFrom(context, sequence, held.position(index));
-  }
-
-  /** Refuses a cut that sliding-window layers no longer have the cells for. */
-  private void requireCells(int position) {
-    int window = owner.model().slidingWindowTokens();
-    if (window == 0 || position == 0 || owner.options().fullSlidingWindow()) {
-      return;
-    }
-    int smallest = NativeMemory.smallestPosition(context, sequence);
-    if (smallest > Math.max(0, position - window)) {
-      throw new UnsupportedOperationForModelException(
-          "the sliding-window layers no longer hold the cells before position %,d (the oldest is %,d); clear() the session and append again, or make the context withFullSlidingWindow(true)"
-              .formatted(position, smallest));
-    }
   }
 }

@@ -8,6 +8,7 @@ import java.time.Duration;
  * @param promptTokens tokens that the session held when the first token was sampled
  * @param cachedTokens those of them that were in the KV cache before and were not read again
  * @param completionTokens generated tokens
+ * @param droppedTokens tokens that an overflow policy dropped since the generation was asked for
  * @param promptTime time spent reading the prompt
  * @param generationTime time spent decoding and sampling
  */
@@ -15,6 +16,7 @@ public record TokenUsage(
     int promptTokens,
     int cachedTokens,
     int completionTokens,
+    long droppedTokens,
     Duration promptTime,
     Duration generationTime) {
 

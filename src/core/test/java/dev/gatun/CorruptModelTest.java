@@ -38,7 +38,7 @@ class CorruptModelTest {
     List<GgufMutator> mutators = new ArrayList<>();
     mutators.add(new GgufMutator(TestModels.tiny()));
     for (SyntheticModel.Family family : SyntheticModel.Family.values()) {
-      boolean attention = family != SyntheticModel.Family.MAMBA;
+      boolean attention = family.hasAttention();
       SyntheticModel.Shape shape =
           new SyntheticModel.Shape(
               "small",

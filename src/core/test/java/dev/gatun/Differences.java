@@ -22,7 +22,7 @@ final class Differences {
   /** Returns the logits after each of these tokens. */
   static double[][] evaluate(LlamaSession session, int... tokens) {
     double[][] logits = new double[tokens.length][];
-    int first = session.position();
+    int first = Math.toIntExact(session.droppedTokens() + session.size());
     session.evaluate(
         tokens,
         Cancellation.never(),

@@ -38,7 +38,7 @@ final class ReferenceFiles {
   static Path write(
       Path folder, SyntheticModel.Family family, int layers, int width, int heads, int keyHeads) {
     Path plain = folder.resolve("plain.gguf");
-    boolean attention = family != SyntheticModel.Family.MAMBA;
+    boolean attention = family.hasAttention();
     SyntheticModel.write(
         new SyntheticModel.Shape(
             "reference",

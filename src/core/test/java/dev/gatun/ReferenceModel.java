@@ -214,6 +214,18 @@ final class ReferenceModel {
       values.forEach(list -> list.subList(from, to).clear());
     }
 
+    /** Puts tokens in the place of others; those that follow move as they are. */
+    void splice(int at, int removed, int... inserted) {
+      Text tail = fork();
+      tail.discard(0, at + removed);
+      discard(at, keys.getFirst().size());
+      append(inserted);
+      for (int i = 0; i < layers.size(); i++) {
+        keys.get(i).addAll(tail.keys.get(i));
+        values.get(i).addAll(tail.values.get(i));
+      }
+    }
+
     /** Returns a copy that goes its own way. */
     Text fork() {
       Text copy = new Text(positions, half);

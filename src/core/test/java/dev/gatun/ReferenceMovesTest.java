@@ -3,14 +3,17 @@ package dev.gatun;
 import static dev.gatun.Differences.assertNear;
 import static dev.gatun.Differences.evaluate;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.gatun.ReferenceModel.Positions;
+import dev.gatun.error.KvCacheFullException;
 import dev.gatun.gguf.GgufFile;
 import dev.gatun.gguf.GgufValue;
 import dev.gatun.gguf.GgufWriter;
 import dev.gatun.gguf.SyntheticModel;
+import dev.gatun.kv.Compaction;
 import dev.gatun.kv.KvCacheType;
 import dev.gatun.rope.DualChunk;
 import dev.gatun.rope.Dynamic;
@@ -140,6 +143,81 @@ class ReferenceMovesTest {
           at += 25;
         }
       }
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("scalings")
+  void afterASplice_whatFollowsHasMoved(RopeScaling scaling) {
+    for (String name : MODELS.keySet()) {
+      ReferenceModel.Text reference = REFERENCES.get(name).text(positions(scaling));
+      reference.append(part(0, 120));
+      List<Integer> tokens = new ArrayList<>(Arrays.stream(part(0, 120)).boxed().toList());
+      try (LlamaContext context = MODELS.get(name).newContext(options(scaling));
+          LlamaSession session = context.newSession()) {
+        session.append(part(0, 120));
+        int at = 150;
+        for (int[] splice : new int[][] {{40, 10, 25}, {0, 3, 1}, {70, 0, 9}, {20, 30, 0}}) {
+          int[] inserted = part(at, at + splice[2]);
+          session.splice(splice[0], splice[1], inserted);
+          reference.splice(splice[0], splice[1], inserted);
+          List<Integer> place = tokens.subList(splice[0], splice[0] + splice[1]);
+          place.clear();
+          place.addAll(Arrays.stream(inserted).boxed().toList());
+          at += splice[2];
+          assertArrayEquals(
+              tokens.stream().mapToInt(token -> token).toArray(), session.tokens(), "tokens");
+          int[] more = part(at, at + 5);
+          assertNear(
+              "%s, %s, %s".formatted(scaling, name, Arrays.toString(splice)),
+              reference.append(more),
+              evaluate(session, more),
+              tolerance(name));
+          tokens.addAll(Arrays.stream(more).boxed().toList());
+          at += 5;
+        }
+        assertEquals(tokens.size(), session.position());
+      }
+    }
+  }
+
+  @Test
+  void aSpliceThatFindsNoRoom_leavesEverythingAsItWas() {
+    ContextOptions options =
+        options(RopeScaling.none()).withMaxSequences(2).withUnifiedKv(true).withBatchTokens(16);
+    try (LlamaContext context = MODELS.get("llama").newContext(options);
+        LlamaSession other = context.newSession();
+        LlamaSession session = context.newSession()) {
+      other.append(part(0, 100));
+      session.append(part(100, 240));
+      double[][] expected = evaluate(session, part(0, 5));
+      session.truncate(140);
+      // The first batches find room, the last one does not.
+      assertThrows(
+          KvCacheFullException.class, () -> session.splice(60, 20, ReferenceFiles.tokens(60, 2)));
+      assertArrayEquals(part(100, 240), session.tokens());
+      assertNear("as before", expected, evaluate(session, part(0, 5)), 1e-4);
+      assertThrows(IndexOutOfBoundsException.class, () -> session.splice(140, 6));
+      assertThrows(IndexOutOfBoundsException.class, () -> session.splice(0, 0, -1));
+    }
+  }
+
+  @Test
+  void compact_keepsSessions_andTellsWhatItGained() {
+    ContextOptions options = options(RopeScaling.none()).withMaxSequences(2).withUnifiedKv(true);
+    ReferenceModel.Text reference = REFERENCES.get("llama").text(positions(RopeScaling.none()));
+    reference.append(part(100, 160));
+    try (LlamaContext context = MODELS.get("llama").newContext(options);
+        LlamaSession session = context.newSession()) {
+      try (LlamaSession other = context.newSession()) {
+        other.append(part(0, 100));
+        session.append(part(100, 160));
+      }
+      Compaction done = context.compact();
+      assertEquals(160, done.extentBefore());
+      assertEquals(60, done.extentAfter());
+      assertEquals(60, done.movedCells());
+      assertNear("compacted", reference.append(part(0, 20)), evaluate(session, part(0, 20)), 1e-4);
     }
   }
 
@@ -290,17 +368,17 @@ class ReferenceMovesTest {
             assertNear(resolved + ", trunk", first.append(a), evaluate(session, a), 1e-4);
             assertNear(resolved + ", fork", second.append(b), evaluate(fork, b), 1e-4);
           }
-          if (unified) {
-            assertThrows(IllegalStateException.class, () -> fork.discard(10, 30));
-            assertThrows(IllegalStateException.class, () -> session.discard(10, 30));
-          } else {
-            fork.discard(10, 30);
-            second.discard(10, 30);
-          }
+          // The cells that move are copied first: the trunk keeps its own.
+          fork.discard(10, 30);
+          second.discard(10, 30);
           assertNear(
               resolved + ", fork", second.append(part(0, 9)), evaluate(fork, part(0, 9)), 1e-4);
+          assertNear(
+              resolved + ", trunk",
+              first.append(part(9, 19)),
+              evaluate(session, part(9, 19)),
+              1e-4);
         }
-        // Alone again, the cells may move.
         session.discard(10, 30);
         first.discard(10, 30);
         assertNear(

@@ -183,12 +183,9 @@ class RefusedCombinationsTest {
           double[][] expected = Differences.evaluate(session, MORE);
           session.truncate(60);
           try (LlamaSession fork = session.fork()) {
-            assertThrows(IllegalStateException.class, () -> session.discard(3, 20));
-            assertThrows(IllegalStateException.class, () -> fork.discard(3, 20));
+            fork.discard(3, 20);
             assertArrayEquals(TOKENS, session.tokens());
-            assertArrayEquals(TOKENS, fork.tokens());
-            // The end of a text that is not shared may be cut off.
-            fork.discard(50, 60);
+            fork.discard(33, 43);
             Differences.assertNear(
                 "the trunk", expected, Differences.evaluate(session, MORE), 1e-4);
           }

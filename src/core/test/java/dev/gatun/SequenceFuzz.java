@@ -5,7 +5,9 @@ import dev.gatun.error.KvCacheFullException;
 import dev.gatun.error.OperationCancelledException;
 import dev.gatun.error.StateFormatException;
 import dev.gatun.error.UnsupportedOperationForModelException;
+import dev.gatun.internal.NativeCells;
 import dev.gatun.kv.KvCacheType;
+import dev.gatun.kv.OverflowPolicy;
 import dev.gatun.rope.Auto;
 import dev.gatun.rope.Dynamic;
 import dev.gatun.rope.FactorTable;
@@ -14,6 +16,7 @@ import dev.gatun.rope.TwoBand;
 import dev.gatun.sampling.Sampler;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.Collections;
 import java.util.EnumMap;
 import java.util.List;
@@ -37,6 +40,9 @@ final class SequenceFuzz {
     LOGITS,
     TRUNCATE,
     DISCARD,
+    RETAIN,
+    SPLICE,
+    COMPACT,
     FORK,
     CLEAR,
     SAVE,
@@ -61,13 +67,18 @@ final class SequenceFuzz {
                   Operation.RESTORE))
           .toList();
 
-  /** A session and what it must hold. */
+  /** A session and what it must hold: a plain list of cells. */
   private static final class Held {
     final LlamaSession session;
-    final List<Integer> tokens = new ArrayList<>();
+    final CellModel cells;
 
     Held(LlamaSession session) {
       this.session = session;
+      this.cells = new CellModel(session.options(), session.context().sequenceTokens());
+    }
+
+    int size() {
+      return cells.size();
     }
   }
 
@@ -84,7 +95,6 @@ final class SequenceFuzz {
   private int refusedContexts;
   private int refusals;
   private int comparisons;
-  private boolean forked;
   private LlamaModel model;
   private ContextOptions options;
 
@@ -238,7 +248,7 @@ final class SequenceFuzz {
 
   /** Whether the sessions may have used up the cells that they share. */
   private boolean poolIsFull(int more) {
-    int used = sessions.stream().mapToInt(held -> held.tokens.size()).sum();
+    int used = sessions.stream().mapToInt(Held::size).sum();
     return options.unifiedKv() && options.maxSequences() > 1 && used + more > 256;
   }
 
@@ -247,7 +257,6 @@ final class SequenceFuzz {
   private int drive(int operations) {
     history.clear();
     sessions.clear();
-    forked = false;
     LlamaContext made;
     try {
       made = model.newContext(options);
@@ -282,11 +291,29 @@ final class SequenceFuzz {
   private void open(LlamaContext context) {
     boolean full = sessions.size() == options.maxSequences();
     try {
-      sessions.add(new Held(context.newSession()));
+      sessions.add(new Held(context.newSession(sessionOptions())));
       require(!full, "more sessions than sequences");
     } catch (IllegalStateException e) {
       require(full, "no session: " + e);
     }
+  }
+
+  /** A policy and a budget that work here. */
+  private SessionOptions sessionOptions() {
+    SessionOptions defaults = SessionOptions.defaults();
+    if (options.ropeScaling() instanceof Dynamic || random.nextBoolean()) {
+      return random.nextInt(4) > 0 ? defaults : defaults.withBudgetTokens(20 + random.nextInt(200));
+    }
+    int budget = 20 + random.nextInt(100);
+    OverflowPolicy policy =
+        switch (random.nextInt(3)) {
+          case 0 -> new OverflowPolicy.Streaming(1 + random.nextInt(4), random.nextInt(12), 150);
+          case 1 -> OverflowPolicy.shift(random.nextInt(8));
+          default -> OverflowPolicy.summarise(3, 5, dropped -> new int[] {7, 8, 9});
+        };
+    return keysCannotMove() && policy.movesPositions() || recurrent() || sliding()
+        ? defaults
+        : defaults.withOverflow(policy).withBudgetTokens(budget);
   }
 
   private void check(Held held) {
@@ -294,11 +321,29 @@ final class SequenceFuzz {
       return;
     }
     int[] tokens = held.session.tokens();
+    int[] positions = held.session.positions();
+    held.cells.settleLast(positions);
     require(
-        Arrays.stream(tokens).boxed().toList().equals(held.tokens),
-        () -> "%s holds %s, not %s".formatted(held.session, Arrays.toString(tokens), held.tokens));
-    require(held.session.position() == tokens.length, "position");
+        Arrays.equals(tokens, held.cells.tokens())
+            && Arrays.equals(positions, held.cells.positions()),
+        () ->
+            "%s holds %s at %s, not %s at %s"
+                .formatted(
+                    held.session,
+                    Arrays.toString(tokens),
+                    Arrays.toString(positions),
+                    Arrays.toString(held.cells.tokens()),
+                    Arrays.toString(held.cells.positions())));
+    require(held.session.droppedTokens() == held.cells.dropped(), "dropped tokens");
     require(held.session.remaining() >= 0, "remaining");
+    if (!recurrent() && !sliding()) {
+      SessionCells cells = held.session.cells();
+      int[] cached =
+          NativeCells.positions(held.session.nativeContext(), cells.sequence(), 0, NativeCells.END);
+      require(
+          Arrays.equals(cached, Arrays.copyOf(positions, cells.decoded())),
+          () -> "the cache has %s".formatted(Arrays.toString(cached)));
+    }
   }
 
   private int[] tokens() {
@@ -307,9 +352,13 @@ final class SequenceFuzz {
   }
 
   private static void add(Held held, int... tokens) {
-    for (int token : tokens) {
-      held.tokens.add(token);
-    }
+    held.cells.append(tokens);
+  }
+
+  /** Takes over what a session holds after a call that an overflow policy may have cut short. */
+  private static void accept(Held held) {
+    held.cells.accept(
+        held.session.tokens(), held.session.positions(), held.session.droppedTokens());
   }
 
   private void step(Operation operation, Held held) {
@@ -324,6 +373,7 @@ final class SequenceFuzz {
       case EVALUATE -> {
         int[] tokens = tokens();
         int[] seen = new int[1];
+        long first = held.cells.nextNumber();
         if (fits(
             held,
             tokens.length,
@@ -332,30 +382,34 @@ final class SequenceFuzz {
                     tokens,
                     Cancellation.never(),
                     (position, logits) -> {
-                      require(position == held.tokens.size() + seen[0]++, "position of logits");
+                      require(first < 0 || position == first + seen[0]++, "number of the token");
                       requireFinite(Differences.copy(logits));
                     }))) {
-          require(seen[0] == tokens.length, "logits of every token");
+          require(first < 0 || seen[0] == tokens.length, "logits of every token");
           add(held, tokens);
         }
       }
       case GENERATE -> generate(held);
       case LOGITS -> logits(held);
       case TRUNCATE -> {
-        int to = random.nextInt(held.tokens.size() + 1);
+        int to = random.nextInt(held.size() + 1);
         if (allowed(recurrent() || sliding(), () -> session.truncate(to))) {
-          held.tokens.subList(to, held.tokens.size()).clear();
+          held.cells.cutTo(to);
         }
       }
       case DISCARD -> discard(held);
+      case RETAIN -> retain(held);
+      case SPLICE -> splice(held);
+      case COMPACT ->
+          allowed(model.isRecurrent() && !model.isHybrid(), () -> session.context().compact());
       case FORK -> fork(held);
       case CLEAR -> {
         session.clear();
-        held.tokens.clear();
+        held.cells.clear();
       }
       case SAVE -> {
         states.add(new Saved(session.save(), model, options));
-        require(states.getLast().state().size() == held.tokens.size(), "size of the state");
+        require(states.getLast().state().size() == held.size(), "size of the state");
         if (states.size() > LONGEST_STATES) {
           states.remove(random.nextInt(states.size()));
         }
@@ -376,18 +430,25 @@ final class SequenceFuzz {
 
   /** Runs a call that needs room; tells whether there was. */
   private boolean fits(Held held, int count, Runnable call) {
-    boolean room = count <= held.session.remaining();
+    boolean room = count <= held.session.remaining() || held.cells.makesRoom();
     try {
       call.run();
       require(room, "more tokens than fit");
       return true;
     } catch (KvCacheFullException e) {
       require(!room || poolIsFull(count), () -> "there was room: " + e);
-      refusals++;
-      if (recurrent() && held.session.position() == 0) {
-        held.tokens.clear(); // as its message says
-      }
+      lostRoom(held);
       return false;
+    }
+  }
+
+  private void lostRoom(Held held) {
+    refusals++;
+    if (recurrent() && held.session.size() == 0) {
+      held.cells.clear(); // as its message says
+    }
+    if (held.cells.makesRoom()) {
+      accept(held);
     }
   }
 
@@ -408,15 +469,14 @@ final class SequenceFuzz {
     int most = 1 + random.nextInt(4);
     GenerationOptions greedy =
         GenerationOptions.defaults().withSampler(Sampler.greedy()).withMaxTokens(most);
-    if (held.tokens.size() + prompt.length == 0) {
+    if (held.size() + prompt.length == 0) {
       refusedMisuse(
           IllegalStateException.class, () -> held.session.generate(prompt, greedy).close());
       return;
     }
-    List<Integer> before = new ArrayList<>(held.tokens);
-    boolean room = prompt.length <= held.session.remaining();
+    int[] before = held.session.tokens();
+    boolean room = prompt.length <= held.session.remaining() || held.cells.makesRoom();
     try (Generation generation = held.session.generate(prompt, greedy)) {
-      add(held, prompt);
       generation.text();
     } catch (KvCacheFullException e) {
       require(!room || poolIsFull(prompt.length + most), () -> "there was room: " + e);
@@ -425,19 +485,20 @@ final class SequenceFuzz {
       require(recurrent(), () -> "refused without a reason: " + e);
       refusals++;
     }
-    List<Integer> now = Arrays.stream(held.session.tokens()).boxed().toList();
-    int kept = Math.min(before.size(), now.size());
+    int[] now = held.session.tokens();
+    int kept = Math.min(before.length, now.length);
     require(
-        now.subList(0, kept).equals(before.subList(0, kept))
-            && (kept == before.size() || recurrent())
-            && now.size() <= before.size() + prompt.length + most,
-        () -> "after generating: " + now + ", before: " + before);
-    held.tokens.clear();
-    held.tokens.addAll(now);
+        held.cells.makesRoom()
+            || (Arrays.equals(now, 0, kept, before, 0, kept)
+                && (kept == before.length || recurrent())
+                && now.length <= before.length + prompt.length + most),
+        () -> "after generating: " + Arrays.toString(now) + ", before " + Arrays.toString(before));
+    require(now.length <= held.cells.limit(), "the budget");
+    accept(held);
   }
 
   private void logits(Held held) {
-    if (held.tokens.isEmpty()) {
+    if (held.size() == 0) {
       refusedMisuse(IllegalStateException.class, () -> held.session.logits());
       return;
     }
@@ -445,32 +506,58 @@ final class SequenceFuzz {
       allowed(recurrent(), () -> requireFinite(Differences.copy(held.session.logits())));
     } catch (KvCacheFullException e) {
       require(poolIsFull(1), () -> "there was room: " + e);
-      refusals++;
-      if (recurrent() && held.session.position() == 0) {
-        held.tokens.clear();
-      }
+      lostRoom(held);
     }
   }
 
   private void discard(Held held) {
-    int size = held.tokens.size();
+    int size = held.size();
     int from = random.nextInt(size + 1);
     int to = from + random.nextInt(size - from + 1);
     boolean end = to == size;
     try {
       boolean done =
           allowed(
-              end ? recurrent() || sliding() : keysCannotMove(),
+              end ? recurrent() || sliding() : keysCannotMove() || sliding(),
               () -> held.session.discard(from, to));
       if (done) {
         require(end || from == to || !keysCannotMove(), "moved what cannot move");
-        held.tokens.subList(from, to).clear();
+        held.cells.discard(from, to);
       }
     } catch (KvCacheFullException e) {
       require(poolIsFull(1), () -> "there was room: " + e);
       refusals++;
-    } catch (IllegalStateException e) {
-      require(forked && options.unifiedKv() && !end, () -> "not shared: " + e);
+    }
+  }
+
+  private void retain(Held held) {
+    BitSet keep = new BitSet();
+    int share = 1 + random.nextInt(9);
+    for (int i = 0; i < held.size(); i++) {
+      keep.set(i, random.nextInt(10) < share);
+    }
+    boolean refused = recurrent() || options.ropeScaling() instanceof Dynamic;
+    if (allowed(refused, () -> held.session.retain(keep))) {
+      require(!refused, "retained what cannot be");
+      held.cells.retain(keep, held.session.cells().decoded());
+    }
+  }
+
+  private void splice(Held held) {
+    int size = held.size();
+    int at = random.nextInt(size + 1);
+    int removed = random.nextInt(3) == 0 ? 0 : random.nextInt(size - at + 1);
+    int[] inserted = tokens();
+    boolean fits = inserted.length - removed <= held.session.remaining();
+    boolean refused = keysCannotMove() || options.ropeScaling() instanceof Dynamic;
+    boolean mayBeRefused = refused || sliding(); // its old cells may be gone
+    try {
+      if (allowed(mayBeRefused, () -> held.session.splice(at, removed, inserted))) {
+        require(!refused && fits, "spliced what cannot be spliced");
+        held.cells.splice(at, removed, inserted);
+      }
+    } catch (KvCacheFullException e) {
+      require(!fits || poolIsFull(inserted.length), () -> "there was room: " + e);
       refusals++;
     }
   }
@@ -479,9 +566,9 @@ final class SequenceFuzz {
     boolean full = sessions.size() == options.maxSequences();
     try {
       Held copy = new Held(held.session.fork());
-      copy.tokens.addAll(held.tokens);
+      copy.cells.accept(
+          held.session.tokens(), held.session.positions(), copy.session.droppedTokens());
       sessions.add(copy);
-      forked = true;
       require(!full, "more sessions than sequences");
       check(copy);
     } catch (IllegalStateException e) {
@@ -496,12 +583,11 @@ final class SequenceFuzz {
     }
     Saved saved = any(states);
     SessionState state = saved.state();
-    boolean room = state.size() <= held.session.position() + held.session.remaining();
+    boolean room = state.size() <= held.session.size() + held.session.remaining();
     try {
       held.session.restore(state);
       require(room, "restored more than fits");
-      held.tokens.clear();
-      add(held, state.tokens());
+      held.cells.accept(state.tokens(), state.positions(), 0);
     } catch (StateFormatException e) {
       boolean same = saved.model() == model && saved.options().equals(options);
       require(!same || options.ropeScaling() instanceof Dynamic, () -> "the same options: " + e);
@@ -510,7 +596,7 @@ final class SequenceFuzz {
       require(!room || poolIsFull(state.size()), () -> "there was room: " + e);
       refusals++;
       if (room) {
-        held.tokens.clear();
+        held.cells.clear();
       }
     }
   }
@@ -526,24 +612,18 @@ final class SequenceFuzz {
       held.session.append(tokens, cancellation, (done, total) -> cancellation.cancel());
       add(held, tokens);
     } catch (OperationCancelledException e) {
-      refusals++;
-      if (recurrent() && held.session.position() == 0) {
-        held.tokens.clear();
-      }
+      lostRoom(held);
     } catch (KvCacheFullException e) {
       require(
           tokens.length > held.session.remaining() || poolIsFull(tokens.length),
           () -> "there was room: " + e);
-      refusals++;
-      if (recurrent() && held.session.position() == 0) {
-        held.tokens.clear();
-      }
+      lostRoom(held);
     }
   }
 
   private void misuse(Held held) {
     LlamaSession session = held.session;
-    int size = held.tokens.size();
+    int size = held.size();
     Class<IndexOutOfBoundsException> bounds = IndexOutOfBoundsException.class;
     switch (random.nextInt(5)) {
       case 0 -> refusedMisuse(bounds, () -> session.append(5, -1));
@@ -576,7 +656,7 @@ final class SequenceFuzz {
             && options.valueType() == KvCacheType.F32
             && (options.flashAttention() == FlashAttention.OFF || bands());
     boolean halves = options.keyType() == KvCacheType.F16 && !options.valueType().isQuantised();
-    if (layers || held.tokens.isEmpty() || !(exact || halves)) {
+    if (layers || held.size() == 0 || !held.cells.isWhole() || !(exact || halves)) {
       return;
     }
     double[] actual;
@@ -586,7 +666,7 @@ final class SequenceFuzz {
       require(poolIsFull(1), () -> "there was room: " + e);
       return;
     }
-    int[] tokens = held.tokens.stream().mapToInt(Integer::intValue).toArray();
+    int[] tokens = held.session.tokens();
     try (LlamaContext context = model.newContext(options);
         LlamaSession session = context.newSession()) {
       session.append(tokens);

@@ -96,6 +96,13 @@ public final class gatun_shim_h {
      */
     public static final int GATUN_CANCELLED = -1004;
 
+    /**
+     * {@snippet lang=c :
+     * #define GATUN_NO_ROOM -1005
+     * }
+     */
+    public static final int GATUN_NO_ROOM = -1005;
+
     private static final class gatun_shim_abi {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_INT    );
@@ -771,6 +778,166 @@ public final class gatun_shim_h {
      */
     public static int gatun_set_adapter_cvec(MemorySegment ctx, MemorySegment data, long n_floats, int n_embd, int il_start, int il_end, MemorySegment err, long err_cap) {
         return (int) Carrier.call(gatun_set_adapter_cvec.ADDRESS, ctx, data, Carrier.of(n_floats), Carrier.of(n_embd), Carrier.of(il_start), Carrier.of(il_end), err, Carrier.of(err_cap));
+    }
+
+    private static final class gatun_cells_usage {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_cells_usage");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_cells_usage(struct llama_context *ctx, llama_seq_id seq, struct gatun_cell_usage *out, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_cells_usage(MemorySegment ctx, int seq, MemorySegment out, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_cells_usage.ADDRESS, ctx, Carrier.of(seq), out, err, Carrier.of(err_cap));
+    }
+
+    private static final class gatun_cells_positions {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_cells_positions");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_cells_positions(struct llama_context *ctx, llama_seq_id seq, llama_pos p0, llama_pos p1, int32_t *out, size_t cap, size_t *count, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_cells_positions(MemorySegment ctx, int seq, int p0, int p1, MemorySegment out, long cap, MemorySegment count, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_cells_positions.ADDRESS, ctx, Carrier.of(seq), Carrier.of(p0), Carrier.of(p1), out, Carrier.of(cap), count, err, Carrier.of(err_cap));
+    }
+
+    private static final class gatun_cells_bytes {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_cells_bytes");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_cells_bytes(struct llama_context *ctx, size_t n, size_t *out, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_cells_bytes(MemorySegment ctx, long n, MemorySegment out, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_cells_bytes.ADDRESS, ctx, Carrier.of(n), out, err, Carrier.of(err_cap));
+    }
+
+    private static final class gatun_cells_read {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_cells_read");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_cells_read(struct llama_context *ctx, llama_seq_id seq, llama_pos p0, llama_pos p1, uint8_t *dst, size_t size, size_t *written, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_cells_read(MemorySegment ctx, int seq, int p0, int p1, MemorySegment dst, long size, MemorySegment written, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_cells_read.ADDRESS, ctx, Carrier.of(seq), Carrier.of(p0), Carrier.of(p1), dst, Carrier.of(size), written, err, Carrier.of(err_cap));
+    }
+
+    private static final class gatun_cells_write {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_cells_write");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_cells_write(struct llama_context *ctx, llama_seq_id seq, const int32_t *stored, const int32_t *positions, size_t n, const uint8_t *src, size_t size, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_cells_write(MemorySegment ctx, int seq, MemorySegment stored, MemorySegment positions, long n, MemorySegment src, long size, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_cells_write.ADDRESS, ctx, Carrier.of(seq), stored, positions, Carrier.of(n), src, Carrier.of(size), err, Carrier.of(err_cap));
+    }
+
+    private static final class gatun_cells_copy_private {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_cells_copy_private");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_cells_copy_private(struct llama_context *ctx, llama_seq_id seq, llama_pos p0, llama_pos p1, int32_t *copied, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_cells_copy_private(MemorySegment ctx, int seq, int p0, int p1, MemorySegment copied, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_cells_copy_private.ADDRESS, ctx, Carrier.of(seq), Carrier.of(p0), Carrier.of(p1), copied, err, Carrier.of(err_cap));
+    }
+
+    private static final class gatun_cells_compact {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_cells_compact");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_cells_compact(struct llama_context *ctx, struct gatun_compaction *out, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_cells_compact(MemorySegment ctx, MemorySegment out, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_cells_compact.ADDRESS, ctx, out, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_tokenize {

@@ -208,7 +208,8 @@ public final class SelfExtendComparison {
       NativeMemory.shift(context, 0, grouped, -1, shift);
       NativeMemory.divide(context, 0, grouped + shift, grouped + shift + window, group);
       if (past > grouped + window) {
-        NativeMemory.shift(context, 0, grouped + shift + window, -1, window / group - shift - window);
+        NativeMemory.shift(
+            context, 0, grouped + shift + window, -1, window / group - shift - window);
       }
       past -= gained;
       grouped += window / group;

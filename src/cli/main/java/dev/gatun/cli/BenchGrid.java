@@ -99,15 +99,15 @@ final class BenchGrid {
             "Tokens computed at once (512).",
             v -> microBatches = ranges("-ub", v, 1, 1 << 20))
         .value(
-            "-ctk,--cache-type-k",
+            "-ctk,--kv-k",
             "TYPE",
             "Type of the keys in the KV cache (f16).",
-            v -> keyTypes = types("-ctk", v))
+            v -> keyTypes = types("--kv-k", v))
         .value(
-            "-ctv,--cache-type-v",
+            "-ctv,--kv-v",
             "TYPE",
             "Type of the values in the KV cache (f16).",
-            v -> valueTypes = types("-ctv", v))
+            v -> valueTypes = types("--kv-v", v))
         .value("-fa,--flash-attn", "on|off|auto", "Flash attention (auto).", this::flashAttention)
         .value(
             "--rope",

@@ -6,6 +6,7 @@ import dev.gatun.GenerationOptions;
 import dev.gatun.LlamaModel;
 import dev.gatun.StopReason;
 import dev.gatun.error.LlamaException;
+import dev.gatun.kv.OverflowPolicy;
 import java.nio.file.Path;
 import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
@@ -29,6 +30,7 @@ final class ChatCommand extends Command {
   private final AnswerFlags answer = new AnswerFlags();
   private final SamplingFlags sampling = new SamplingFlags();
   private final ContextFlags context = new ContextFlags();
+  private final OverflowFlags overflow = new OverflowFlags(OverflowPolicy.fail());
   private final AdapterFlags adapters = new AdapterFlags();
   private String system = "";
   private boolean quiet;
@@ -70,6 +72,7 @@ final class ChatCommand extends Command {
     answer.declare(table);
     sampling.declare(table);
     context.declare(table);
+    overflow.declare(table);
     adapters.declare(table);
   }
 
@@ -86,6 +89,7 @@ final class ChatCommand extends Command {
             new Conversation(
                 loaded,
                 context,
+                overflow,
                 adapters,
                 answer,
                 note -> {

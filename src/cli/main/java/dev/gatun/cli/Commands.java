@@ -11,6 +11,7 @@ final class Commands {
           "run",
           "chat",
           "info",
+          "plan",
           "tokenize",
           "devices",
           "doctor",
@@ -20,6 +21,7 @@ final class Commands {
           "needle",
           "stretch",
           "rope-search",
+          "stream",
           "help",
           "generate-completion",
           "train-start");
@@ -31,6 +33,7 @@ final class Commands {
       case "run" -> new RunCommand();
       case "chat" -> new ChatCommand();
       case "info" -> new InfoCommand();
+      case "plan" -> new PlanCommand();
       case "tokenize" -> new TokenizeCommand();
       case "devices" -> new DevicesCommand();
       case "doctor" -> new DoctorCommand();
@@ -40,6 +43,7 @@ final class Commands {
       case "needle" -> new NeedleCommand();
       case "stretch" -> new StretchCommand();
       case "rope-search" -> new RopeSearchCommand();
+      case "stream" -> new StreamCommand();
       case "help" -> new HelpCommand();
       case "generate-completion" -> new CompletionCommand();
       case "train-start" -> new TrainCommand();

@@ -7,7 +7,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.OptionalInt;
 
-/** The flags that shape a context. Every name is the one that llama.cpp uses. */
+/** The flags that shape a context. The short names are those that llama.cpp uses. */
 final class ContextFlags {
   static final List<String> KV_TYPES =
       List.of("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1");
@@ -51,15 +51,15 @@ final class ContextFlags {
               batchThreadsGiven = true;
             })
         .value(
-            "-ctk,--cache-type-k",
+            "-ctk,--kv-k",
             "TYPE",
             "Type of the keys in the KV cache: " + String.join(", ", KV_TYPES) + " (f16).",
-            v -> options = options.withKeyType(kvType("-ctk", v)))
+            v -> options = options.withKeyType(kvType("--kv-k", v)))
         .value(
-            "-ctv,--cache-type-v",
+            "-ctv,--kv-v",
             "TYPE",
             "Type of the values in the KV cache (f16).",
-            v -> options = options.withValueType(kvType("-ctv", v)))
+            v -> options = options.withValueType(kvType("--kv-v", v)))
         .value(
             "-fa,--flash-attn",
             "on|off|auto",
@@ -101,6 +101,11 @@ final class ContextFlags {
 
   static KvCacheType kvType(String flag, String value) {
     return KvCacheType.valueOf(Values.word(flag, value, KV_TYPES).toUpperCase(Locale.ROOT));
+  }
+
+  /** The name of a type as its flag takes it. */
+  static String kvName(KvCacheType type) {
+    return type.name().toLowerCase(Locale.ROOT);
   }
 
   static FlashAttention flashAttention(String flag, String value) {

@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -23,21 +24,28 @@ import org.jspecify.annotations.Nullable;
 final class Conversation implements AutoCloseable {
   private final LlamaModel model;
   private final ContextFlags flags;
+  private final OverflowFlags overflow;
   private final AdapterFlags adapters;
   private final AnswerFlags answers;
   private final Consumer<String> notes;
   private final List<ChatMessage> messages = new ArrayList<>();
+
+  /** All that the session has read, dropped tokens too. */
+  private int[] readSoFar = new int[0];
+
   private @Nullable LlamaContext context;
   private @Nullable LlamaSession session;
 
   Conversation(
       LlamaModel model,
       ContextFlags flags,
+      OverflowFlags overflow,
       AdapterFlags adapters,
       AnswerFlags answers,
       Consumer<String> notes) {
     this.model = model;
     this.flags = flags;
+    this.overflow = overflow;
     this.adapters = adapters;
     this.answers = answers;
     this.notes = notes;
@@ -74,16 +82,17 @@ final class Conversation implements AutoCloseable {
       Prompt prompt = Prompt.chat(model, messages);
       int[] tokens = prompt.tokens();
       LlamaSession ready = session(tokens);
-      int common = common(ready.tokens(), tokens);
-      keep(ready, common);
-      int[] rest = Arrays.copyOfRange(tokens, ready.size(), tokens.length);
+      int[] rest = Arrays.copyOfRange(tokens, reuse(ready, tokens), tokens.length);
+      IntStream.Builder said = IntStream.builder();
       StringBuilder answer = new StringBuilder();
       try (Generation generation = ready.generate(rest, prompt.with(options))) {
         for (Piece piece : generation) {
           answer.append(piece.text());
+          said.add(piece.token());
           pieces.accept(piece);
         }
         messages.add(ChatMessage.assistant(answer.toString()));
+        readSoFar = IntStream.concat(IntStream.of(tokens), said.build()).toArray();
         return generation;
       }
     } catch (RuntimeException e) {
@@ -92,22 +101,43 @@ final class Conversation implements AutoCloseable {
     }
   }
 
+  /** Keeps what the session holds of a text; returns how many of its tokens need not be read. */
+  private int reuse(LlamaSession ready, int[] tokens) {
+    if (ready.droppedTokens() == 0) {
+      keep(ready, common(ready.tokens(), tokens));
+      return ready.size();
+    }
+    // What was dropped cannot be cut back to: either all of it goes on, or all is read again.
+    if (common(readSoFar, tokens) == readSoFar.length) {
+      return readSoFar.length;
+    }
+    ready.clear();
+    return 0;
+  }
+
   private LlamaSession session(int[] tokens) {
     int most = answers.maxTokens().orElse(0);
     if (session != null
         && (flags.contextTokens().isPresent()
+            || overflow.options().budgetTokens().isPresent()
             || tokens.length + Math.max(most, 1) <= session.context().sequenceTokens())) {
-      if (tokens.length >= session.context().sequenceTokens()) {
-        ContextPlan.of(tokens.length, answers.maxTokens(), model, flags);
+      int atOnce = overflow.atOnce(tokens.length, flags.contextTokens());
+      if (atOnce >= session.context().sequenceTokens()) {
+        ContextPlan.of(atOnce, answers.maxTokens(), model, flags);
       }
       return session;
     }
-    ContextPlan plan = ContextPlan.of(tokens.length, answers.maxTokens(), model, flags);
+    ContextPlan plan =
+        ContextPlan.of(
+            overflow.atOnce(tokens.length, flags.contextTokens()),
+            answers.maxTokens(),
+            model,
+            flags);
     closeContext();
     plan.note().ifPresent(notes);
     context = model.newContext(plan.options());
     adapters.apply(model, context);
-    session = context.newSession();
+    session = context.newSession(overflow.options());
     return session;
   }
 

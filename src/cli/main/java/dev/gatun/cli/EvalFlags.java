@@ -60,17 +60,17 @@ final class EvalFlags {
               batchThreadsGiven = true;
             })
         .value(
-            "-ctk,--cache-type-k",
+            "-ctk,--kv-k",
             "TYPE",
             "Type of the keys in the KV cache: "
                 + String.join(", ", ContextFlags.KV_TYPES)
                 + " (f16).",
-            v -> context = context.withKeyType(ContextFlags.kvType("-ctk", v)))
+            v -> context = context.withKeyType(ContextFlags.kvType("--kv-k", v)))
         .value(
-            "-ctv,--cache-type-v",
+            "-ctv,--kv-v",
             "TYPE",
             "Type of the values in the KV cache (f16).",
-            v -> context = context.withValueType(ContextFlags.kvType("-ctv", v)))
+            v -> context = context.withValueType(ContextFlags.kvType("--kv-v", v)))
         .value(
             "-fa,--flash-attn",
             "on|off|auto",

@@ -12,10 +12,14 @@ import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /** Tells what a model file holds. Pure Java: works where the native libraries do not. */
 final class InfoCommand extends Command {
+  /** What text output shows in a table of its own. */
+  private static final Set<String> TABLES = Set.of("kvCells", "longerTexts");
+
   private @Nullable Path file;
   private boolean tensors;
   private boolean metadata;
@@ -62,11 +66,12 @@ final class InfoCommand extends Command {
     StringBuilder text = new StringBuilder();
     facts.forEach(
         (key, value) -> {
-          if (!key.equals("longerTexts")) {
+          if (!TABLES.contains(key)) {
             text.append(String.format(Locale.ROOT, "%-18s %s%n", words(key), shown(key, value)));
           }
         });
     io.print(text.toString());
+    io.print(KvTable.table(gguf));
     io.print(LongerTexts.table(gguf));
     if (metadata) {
       io.print(metadata(gguf));
@@ -113,6 +118,7 @@ final class InfoCommand extends Command {
     facts.put("ropeOriginal", rope.originalContextTokens());
     facts.put("yarnBetaFast", rope.yarnBetaFast());
     facts.put("yarnBetaSlow", rope.yarnBetaSlow());
+    facts.put("kvCells", KvTable.facts(gguf));
     facts.put("longerTexts", LongerTexts.facts(gguf));
     facts.put("tokenizer", model.tokenizerModel());
     facts.put("tokenizerPre", model.tokenizerPre());

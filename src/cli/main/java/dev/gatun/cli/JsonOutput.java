@@ -90,6 +90,7 @@ final class JsonOutput implements RunOutput {
     json.writeNumberProperty("promptTokens", usage.promptTokens());
     json.writeNumberProperty("cachedTokens", usage.cachedTokens());
     json.writeNumberProperty("completionTokens", usage.completionTokens());
+    json.writeNumberProperty("droppedTokens", usage.droppedTokens());
     json.writeNumberProperty("promptSeconds", Stats.seconds(usage.promptTime()));
     json.writeNumberProperty("generationSeconds", Stats.seconds(usage.generationTime()));
     json.writeNumberProperty("promptTokensPerSecond", usage.promptTokensPerSecond());

@@ -54,6 +54,11 @@ final class PlainOutput implements RunOutput {
     if (!quiet && reason == StopReason.CONTEXT_FULL) {
       io.note("the answer was cut because the context is full; raise -c/--ctx-size");
     }
+    if (!quiet && usage.droppedTokens() > 0) {
+      io.note(
+          Values.grouped(usage.droppedTokens())
+              + " tokens were dropped to make room, as --overflow asks");
+    }
     if (stats) {
       io.note(Stats.line(usage, reason));
     }

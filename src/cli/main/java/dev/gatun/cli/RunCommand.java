@@ -9,6 +9,7 @@ import dev.gatun.LlamaSession;
 import dev.gatun.Piece;
 import dev.gatun.StopReason;
 import dev.gatun.chat.ChatMessage;
+import dev.gatun.kv.OverflowPolicy;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -19,6 +20,7 @@ final class RunCommand extends Command {
   private final AnswerFlags answer = new AnswerFlags();
   private final SamplingFlags sampling = new SamplingFlags();
   private final ContextFlags context = new ContextFlags();
+  private final OverflowFlags overflow = new OverflowFlags(OverflowPolicy.fail());
   private final AdapterFlags adapters = new AdapterFlags();
   private @Nullable String system;
   private boolean raw;
@@ -69,6 +71,7 @@ final class RunCommand extends Command {
         .flag("-v,--verbose", "Show the native side's log on standard error.", this::verbose);
     sampling.declare(table);
     context.declare(table);
+    overflow.declare(table);
     adapters.declare(table);
   }
 
@@ -106,7 +109,12 @@ final class RunCommand extends Command {
     try (LlamaModel loaded = model.load(io, quiet, cancellation)) {
       Prompt read = read(io, loaded, text);
       int[] tokens = read.tokens();
-      ContextPlan plan = ContextPlan.of(tokens.length, answer.maxTokens(), loaded, context);
+      ContextPlan plan =
+          ContextPlan.of(
+              overflow.atOnce(tokens.length, context.contextTokens()),
+              answer.maxTokens(),
+              loaded,
+              context);
       if (plan.note().isPresent() && !quiet) {
         io.note(plan.note().get());
       }
@@ -114,7 +122,7 @@ final class RunCommand extends Command {
         adapters.apply(loaded, opened);
         output.start(
             loaded.file().path(), tokens.length, opened.contextTokens(), loaded.tokenizer());
-        try (LlamaSession session = opened.newSession();
+        try (LlamaSession session = opened.newSession(overflow.options());
             Generation generation = session.generate(tokens, read.with(options))) {
           return show(generation, output);
         }

@@ -147,7 +147,7 @@ class BadInputTest {
     refused(
         ExitCode.USAGE,
         "flash attention",
-        Console.run("run", "-q", "-fa", "off", "-ctv", "q8_0", "hi"));
+        Console.run("run", "-q", "-fa", "off", "--kv-v", "q8_0", "hi"));
   }
 
   @Test

@@ -10,6 +10,8 @@ import java.security.MessageDigest;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -73,6 +75,56 @@ class ToolCommandsTest {
     assertTrue(child.waitFor(60, TimeUnit.SECONDS));
     assertEquals(0, child.exitValue(), out);
     assertTrue(out.contains("architecture       llama"), out);
+  }
+
+  @Test
+  void info_tellsWhatKvCellsCost() {
+    String text = Console.run("info").out();
+    // 4 layers of 2 heads of 64 elements: keys and values of 2 bytes, keys of 34/32 bytes
+    assertTrue(text.matches("(?s).*\nf16 .* 2,048 .*"), text);
+    assertTrue(text.matches("(?s).*\nq8_0 .* 1,568 .*"), text);
+    assertTrue(text.contains("at 256"), text);
+    String json = Console.run("info", "--json").out().replaceAll("\\s", "");
+    assertTrue(
+        json.contains(
+            "{\"keys\":\"q8_0\",\"values\":\"f16\",\"bytesPerToken\":1568,\"bytes\":{\"256\":401408,\"4096\":6422528,\"32768\":51380224}}"),
+        json);
+  }
+
+  @Test
+  void plan_predictsWhatIsMeasured() {
+    for (String types : List.of("f16 f16", "q8_0 q4_0", "bf16 f32")) {
+      String[] pair = types.split(" ");
+      String json =
+          Console.run(
+                  "plan",
+                  "-c",
+                  "700",
+                  "--kv-k",
+                  pair[0],
+                  "--kv-v",
+                  pair[1],
+                  "-np",
+                  "3",
+                  "-t",
+                  "1",
+                  "--no-kv-unified",
+                  "--measure",
+                  "--json")
+              .out();
+      assertEquals(number(json, "kvBytes"), number(json, "measuredKvBytes"), json);
+      assertEquals(768, number(json, "contextTokens"), json);
+    }
+    Console.Result text = Console.run("plan", "-c", "4096", "-ctk", "q8_0");
+    assertEquals(ExitCode.OK, text.code(), text.err());
+    assertTrue(text.out().contains("6,422,528 (6.13 MiB)"), text.out());
+    assertTrue(text.out().contains("full attention"), text.out());
+  }
+
+  private static long number(String json, String name) {
+    Matcher found = Pattern.compile("\"" + name + "\" : (\\d+)").matcher(json);
+    assertTrue(found.find(), json);
+    return Long.parseLong(found.group(1));
   }
 
   @Test

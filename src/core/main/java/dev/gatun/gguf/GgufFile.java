@@ -18,6 +18,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalLong;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The metadata and the tensor table of a GGUF model, read and checked; its weights stay on disk.
@@ -33,6 +34,7 @@ public final class GgufFile {
   private final Map<String, GgufValue> metadata;
   private final List<GgufTensor> tensors;
   private final Map<String, GgufTensor> tensorsByName;
+  private volatile @Nullable String fingerprint;
 
   /**
    * One file of a model.
@@ -291,7 +293,12 @@ public final class GgufFile {
    * read. Independent of how the model is split and of alignment.
    */
   public String fingerprint() {
-    return GgufFingerprint.of(this);
+    String known = fingerprint;
+    if (known == null) {
+      known = GgufFingerprint.of(this); // the same whoever computes it
+      fingerprint = known;
+    }
+    return known;
   }
 
   /**

@@ -265,6 +265,7 @@ final class HyperparameterCheck {
     check.slidingWindow();
     check.rope();
     check.recurrence();
+    check.temperature();
     check.switches();
   }
 
@@ -556,6 +557,19 @@ final class HyperparameterCheck {
       if (rank == 0 || inner % rank != 0) {
         throw file.fault(rankKey, "must divide " + innerKey + ", which is " + inner);
       }
+    }
+  }
+
+  private void temperature() {
+    String lengthKey = file.key("attention.temperature_length");
+    boolean needsLength =
+        file.architecture().equals("deepseek2") || file.architecture().equals("mistral4");
+    if (needsLength
+        && file.file().metadata().get(file.key("attention.temperature_scale"))
+            instanceof GgufValue.Real scale
+        && scale.value() != 0
+        && file.uint32(lengthKey).isEmpty()) {
+      throw file.fault(lengthKey, "must be there beside attention.temperature_scale");
     }
   }
 

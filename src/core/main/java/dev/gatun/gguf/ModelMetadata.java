@@ -239,6 +239,16 @@ public final class ModelMetadata {
     return file.real(key(suffix));
   }
 
+  /** Returns a whole number the file states under {@code <architecture>.<suffix>}, if it does. */
+  public OptionalLong number(String suffix) {
+    return file.uint32(key(suffix));
+  }
+
+  /** Returns any value the file states under {@code <architecture>.<suffix>}, if it does. */
+  public Optional<GgufValue> value(String suffix) {
+    return Optional.ofNullable(file.metadata().get(key(suffix)));
+  }
+
   private String key(String suffix) {
     return architecture + "." + suffix;
   }

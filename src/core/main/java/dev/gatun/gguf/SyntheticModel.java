@@ -13,8 +13,7 @@ import java.util.Objects;
  * <p>Such a model runs at the speed of a trained one of the same shape and says nothing sensible.
  * Its tokenizer is copied from another model and filled up with unused tokens. The same shape,
  * source and seed give the same bytes. Weights are made while they are written, so the heap stays
- * small. One class although it is long: a shape, its metadata and its tensors must agree line by
- * line.
+ * small.
  *
  * <pre>{@code
  * SyntheticModel.write(SyntheticModel.Shape.named("qwen2-0.5b-q4_0"), tiny, target, 1);
@@ -22,11 +21,6 @@ import java.util.Objects;
  */
 public final class SyntheticModel {
   private static final float NORM_EPSILON = 1e-6f;
-  private static final double EMBEDDING_DEVIATION = 0.06;
-  private static final double BIAS_DEVIATION = 0.1;
-  private static final int STATE_SIZE = 16;
-  private static final int CONVOLUTION = 4;
-  private static final int EXPERTS = 4;
   private static final int USED_EXPERTS = 2;
   private static final int UNUSED_TOKEN = 5;
   private static final float UNUSED_SCORE = -1e4f;
@@ -50,8 +44,15 @@ public final class SyntheticModel {
     QWEN2("qwen2"),
     /** Five sliding-window layers, then one with full attention; normalised queries and keys. */
     GEMMA3("gemma3"),
+    /**
+     * Multi-head latent attention: keys and values stand compressed in one row. The first layer has
+     * one feed-forward part, the others several, of which one is used for every token.
+     */
+    DEEPSEEK2("deepseek2"),
     /** Recurrent layers only. */
     MAMBA("mamba"),
+    /** Recurrent layers only, whose heads share their inputs in groups. */
+    MAMBA2("mamba2"),
     /** Recurrent layers and attention layers in turn. */
     JAMBA("jamba");
 
@@ -64,6 +65,11 @@ public final class SyntheticModel {
     /** Returns the value of {@code general.architecture}. */
     public String architecture() {
       return architecture;
+    }
+
+    /** Tells whether it has attention heads and a feed-forward part. */
+    public boolean hasAttention() {
+      return this != MAMBA && this != MAMBA2;
     }
   }
 
@@ -165,8 +171,34 @@ public final class SyntheticModel {
                 GgmlType.F16,
                 GgmlType.F16),
             new Shape(
+                "deepseek2-tiny",
+                Family.DEEPSEEK2,
+                3,
+                128,
+                4,
+                1,
+                256,
+                2048,
+                2048,
+                true,
+                GgmlType.F16,
+                GgmlType.F16),
+            new Shape(
                 "mamba-tiny",
                 Family.MAMBA,
+                3,
+                128,
+                0,
+                0,
+                0,
+                2048,
+                2048,
+                true,
+                GgmlType.F16,
+                GgmlType.F16),
+            new Shape(
+                "mamba2-tiny",
+                Family.MAMBA2,
                 3,
                 128,
                 0,
@@ -207,7 +239,7 @@ public final class SyntheticModel {
     public Shape {
       Objects.requireNonNull(name, "name");
       Objects.requireNonNull(family, "family");
-      boolean attention = family != Family.MAMBA;
+      boolean attention = family.hasAttention();
       if (layers < 1 || layers > 512 || width < 1 || vocabulary < 1 || contextTokens < 1) {
         throw new IllegalArgumentException(
             "layers (at most 512), width, vocabulary and contextTokens must be positive");
@@ -261,7 +293,11 @@ public final class SyntheticModel {
     }
 
     boolean recurrent(int layer) {
-      return family == Family.MAMBA || (family == Family.JAMBA && layer % 2 == 0);
+      return switch (family) {
+        case MAMBA, MAMBA2 -> true;
+        case JAMBA -> layer % 2 == 0;
+        default -> false;
+      };
     }
   }
 
@@ -281,7 +317,7 @@ public final class SyntheticModel {
     SyntheticModel model = new SyntheticModel(shape, seed);
     model.hyperparameters();
     model.tokenizer(GgufFile.open(tokenizerFrom));
-    model.tensors();
+    SyntheticTensors.add(shape, seed, model.writer);
     model.writer.write(target);
   }
 
@@ -305,14 +341,15 @@ public final class SyntheticModel {
       }
       put("attention.head_count_kv", GgufArray.ints(kvHeads));
     } else {
-      number("attention.head_count_kv", shape.kvHeads());
+      boolean compressed = shape.family() == Family.DEEPSEEK2; // one row for all heads
+      number("attention.head_count_kv", compressed ? 1 : shape.kvHeads());
     }
     put("attention.layer_norm_rms_epsilon", GgufValue.float32(NORM_EPSILON));
     switch (shape.family()) {
       case LLAMA -> rope(10_000);
       case LLAMA_MOE -> {
         rope(10_000);
-        number("expert_count", EXPERTS);
+        number("expert_count", SyntheticTensors.EXPERTS);
         number("expert_used_count", USED_EXPERTS);
       }
       case QWEN2 -> rope(1_000_000);
@@ -322,13 +359,36 @@ public final class SyntheticModel {
         number("attention.value_length", shape.headSize());
         number("attention.sliding_window", Math.max(16, shape.contextTokens() / 32));
       }
-      case MAMBA, JAMBA -> {
-        number("ssm.conv_kernel", CONVOLUTION);
-        number("ssm.inner_size", inner());
-        number("ssm.state_size", STATE_SIZE);
-        number("ssm.time_step_rank", timeStepRank());
+      case DEEPSEEK2 -> compressedAttention();
+      case MAMBA, MAMBA2, JAMBA -> {
+        number("ssm.conv_kernel", SyntheticTensors.CONVOLUTION);
+        number("ssm.inner_size", SyntheticTensors.inner(shape));
+        number("ssm.state_size", SyntheticTensors.STATE_SIZE);
+        number("ssm.time_step_rank", SyntheticTensors.timeStepRank(shape));
+        if (shape.family() == Family.MAMBA2) {
+          number("ssm.group_count", SyntheticTensors.GROUPS);
+        }
       }
     }
+  }
+
+  /** A cell holds what every head's key and value are computed from, and one rotated part. */
+  private void compressedAttention() {
+    put("rope.freq_base", GgufValue.float32(10_000));
+    int rank = SyntheticTensors.rank(shape);
+    int rotated = SyntheticTensors.rotated(shape);
+    number("rope.dimension_count", rotated);
+    number("attention.q_lora_rank", rank);
+    number("attention.kv_lora_rank", rank);
+    number("attention.key_length", rank + rotated);
+    number("attention.value_length", rank);
+    number("attention.key_length_mla", 2 * rotated);
+    number("attention.value_length_mla", rotated);
+    number("leading_dense_block_count", 1);
+    number("expert_count", SyntheticTensors.EXPERTS);
+    number("expert_used_count", USED_EXPERTS);
+    number("expert_shared_count", 1);
+    number("expert_feed_forward_length", shape.feedForward() / 2);
   }
 
   /** The codes of upstream's {@code enum llama_ftype}. */
@@ -406,117 +466,5 @@ public final class SyntheticModel {
       types[i] = (int) source.whole(i);
     }
     return GgufArray.ints(types);
-  }
-
-  private void tensors() {
-    long width = shape.width();
-    long vocabulary = shape.vocabulary();
-    random("token_embd.weight", shape.embedding(), EMBEDDING_DEVIATION, width, vocabulary);
-    constant("output_norm.weight", 1, width);
-    if (!shape.tied()) {
-      random("output.weight", shape.embedding(), EMBEDDING_DEVIATION, width, vocabulary);
-    }
-    for (int i = 0; i < shape.layers(); i++) {
-      String layer = "blk." + i + ".";
-      constant(layer + "attn_norm.weight", 1, width);
-      if (shape.recurrent(i)) {
-        recurrentLayer(layer);
-      } else {
-        attentionLayer(layer);
-      }
-      if (shape.family() != Family.MAMBA) {
-        feedForward(layer);
-      }
-    }
-  }
-
-  private void attentionLayer(String layer) {
-    long width = shape.width();
-    long kvWidth = shape.kvWidth();
-    matrix(layer + "attn_q.weight", width, width);
-    matrix(layer + "attn_k.weight", width, kvWidth);
-    matrix(layer + "attn_v.weight", width, kvWidth);
-    matrix(layer + "attn_output.weight", width, width);
-    if (shape.family() == Family.QWEN2) {
-      random(layer + "attn_q.bias", GgmlType.F32, BIAS_DEVIATION, width);
-      random(layer + "attn_k.bias", GgmlType.F32, BIAS_DEVIATION, kvWidth);
-      random(layer + "attn_v.bias", GgmlType.F32, BIAS_DEVIATION, kvWidth);
-    }
-    if (shape.family() == Family.GEMMA3) {
-      constant(layer + "attn_q_norm.weight", 1, shape.headSize());
-      constant(layer + "attn_k_norm.weight", 1, shape.headSize());
-      constant(layer + "post_attention_norm.weight", 1, width);
-      constant(layer + "post_ffw_norm.weight", 1, width);
-    }
-  }
-
-  private void feedForward(String layer) {
-    long width = shape.width();
-    long inner = shape.feedForward();
-    constant(layer + "ffn_norm.weight", 1, width);
-    if (shape.family() == Family.LLAMA_MOE) {
-      long experts = EXPERTS;
-      random(layer + "ffn_gate_inp.weight", GgmlType.F32, 1 / Math.sqrt(width), width, experts);
-      matrix(layer + "ffn_gate_exps.weight", width, inner, experts);
-      matrix(layer + "ffn_up_exps.weight", width, inner, experts);
-      matrix(layer + "ffn_down_exps.weight", inner, width, experts);
-    } else {
-      matrix(layer + "ffn_gate.weight", width, inner);
-      matrix(layer + "ffn_up.weight", width, inner);
-      matrix(layer + "ffn_down.weight", inner, width);
-    }
-  }
-
-  private void recurrentLayer(String layer) {
-    long width = shape.width();
-    long inner = inner();
-    long rank = timeStepRank();
-    matrix(layer + "ssm_in.weight", width, 2 * inner);
-    random(layer + "ssm_conv1d.weight", GgmlType.F32, 0.5, CONVOLUTION, inner);
-    random(layer + "ssm_conv1d.bias", GgmlType.F32, BIAS_DEVIATION, inner);
-    random(
-        layer + "ssm_x.weight", GgmlType.F16, 1 / Math.sqrt(inner), inner, rank + 2 * STATE_SIZE);
-    random(layer + "ssm_dt.weight", GgmlType.F16, 1 / Math.sqrt(rank), rank, inner);
-    constant(layer + "ssm_dt.bias", -2, inner);
-    // The decay of each state element: minus its rank, as in a trained model's start.
-    tensor(
-        layer + "ssm_a",
-        GgmlType.F32,
-        RandomWeights.ramp(-1, -1, STATE_SIZE, inner),
-        STATE_SIZE,
-        inner);
-    constant(layer + "ssm_d", 1, inner);
-    matrix(layer + "ssm_out.weight", inner, width);
-    if (shape.family() == Family.JAMBA) {
-      constant(layer + "ssm_dt_norm.weight", 1, rank);
-      constant(layer + "ssm_b_norm.weight", 1, STATE_SIZE);
-      constant(layer + "ssm_c_norm.weight", 1, STATE_SIZE);
-    }
-  }
-
-  private long inner() {
-    return 2L * shape.width();
-  }
-
-  private long timeStepRank() {
-    return Math.max(1, shape.width() / 16);
-  }
-
-  private void matrix(String name, long... dimensions) {
-    random(name, shape.matrices(), 1 / Math.sqrt(dimensions[0]), dimensions);
-  }
-
-  private void random(String name, GgmlType type, double deviation, long... dimensions) {
-    long elements = Arrays.stream(dimensions).reduce(1, Math::multiplyExact);
-    long tensorSeed = seed * 31 + name.hashCode();
-    tensor(name, type, RandomWeights.of(type, elements, deviation, tensorSeed), dimensions);
-  }
-
-  private void constant(String name, float value, long size) {
-    tensor(name, GgmlType.F32, RandomWeights.ramp(value, 0, size, 1), size);
-  }
-
-  private void tensor(String name, GgmlType type, GgufWriter.TensorData data, long... dimensions) {
-    writer.tensor(name, type, Arrays.stream(dimensions).boxed().toList(), data);
   }
 }

@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.OptionalLong;
 
 /**
  * The memory of this machine, as far as this process may use it. ggml reports the physical RAM;
@@ -12,6 +13,7 @@ import java.util.List;
  */
 public final class HostMemory {
   private static final Path MEMINFO = Path.of("/proc/meminfo");
+  private static final Path STATUS = Path.of("/proc/self/status");
   private static final Path CGROUP_LIMIT = Path.of("/sys/fs/cgroup/memory.max");
   private static final Path CGROUP_USE = Path.of("/sys/fs/cgroup/memory.current");
 
@@ -23,6 +25,16 @@ public final class HostMemory {
    */
   public static long availableBytes() {
     return Math.min(systemAvailable(), cgroupAvailable());
+  }
+
+  /** Returns the resident memory of this process in bytes; empty where the system does not tell. */
+  public static OptionalLong residentBytes() {
+    for (String line : lines(STATUS)) {
+      if (line.startsWith("VmRSS:")) {
+        return OptionalLong.of(Long.parseLong(line.replaceAll("\\D", "")) << 10);
+      }
+    }
+    return OptionalLong.empty();
   }
 
   /** Tells whether a loaded back end offers a GPU. */

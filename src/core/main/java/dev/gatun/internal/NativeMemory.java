@@ -11,10 +11,12 @@ import static dev.gatun.bindings.generated.llama_h.llama_memory_can_shift;
 import static dev.gatun.bindings.generated.llama_h.llama_memory_seq_cp;
 import static dev.gatun.bindings.generated.llama_h.llama_memory_seq_pos_min;
 import static dev.gatun.bindings.generated.llama_h.llama_memory_seq_rm;
+import static dev.gatun.bindings.generated.llama_h.llama_model_rope_type;
 
 import dev.gatun.bindings.generated.gatun_memory_entry;
+import dev.gatun.bindings.generated.ggml_h;
+import dev.gatun.bindings.generated.llama_h;
 import dev.gatun.error.DecodeException;
-import dev.gatun.error.KvCacheFullException;
 import dev.gatun.error.LlamaException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -29,6 +31,23 @@ import java.util.List;
 public final class NativeMemory {
   private static final int MAX_ENTRIES = 256;
   private static final int ALL = -1;
+
+  /** Version of the layout of saved cells ({@code LLAMA_STATE_SEQ_VERSION}). */
+  public static final int STATE_VERSION = llama_h.LLAMA_STATE_SEQ_VERSION;
+
+  /** What of a sequence's memory is copied. */
+  public enum Part {
+    /** All of it. */
+    WHOLE(llama_h.LLAMA_STATE_SEQ_FLAGS_NONE),
+    /** What cannot be cut back: the cells of sliding windows and the recurrent state. */
+    PARTIAL(llama_h.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY);
+
+    private final int flags;
+
+    Part(int flags) {
+      this.flags = flags;
+    }
+  }
 
   private NativeMemory() {}
 
@@ -146,37 +165,52 @@ public final class NativeMemory {
     Status.check("shifting", status, error, DecodeException::new);
   }
 
+  /** Tells whether a saved cell carries more than a position: M-RoPE's coordinates. */
+  public static boolean hasWideCells(NativeModel model) {
+    int type = llama_model_rope_type(model.handle());
+    return type == ggml_h.GGML_ROPE_TYPE_MROPE || type == ggml_h.GGML_ROPE_TYPE_IMROPE;
+  }
+
   /**
    * Copies the cells of a sequence out.
    *
    * @param arena owns the copy
-   * @return the state as {@code llama_state_seq_get_data} writes it
+   * @return the state as {@code llama_state_seq_get_data_ext} writes it
    */
-  public static MemorySegment save(NativeContext context, int sequence, Arena arena) {
+  public static MemorySegment save(NativeContext context, int sequence, Part part, Arena arena) {
     ErrorBuffer error = context.error();
     try (Arena call = Arena.ofConfined()) {
       MemorySegment size = call.allocate(ValueLayout.JAVA_LONG);
       int status =
           gatun_state_seq_size(
-              context.handle(), sequence, 0, size, error.segment(), error.capacity());
+              context.handle(), sequence, part.flags, size, error.segment(), error.capacity());
       Status.check("measuring the state", status, error, LlamaException::new);
       long bytes = size.get(ValueLayout.JAVA_LONG, 0);
       MemorySegment state = arena.allocate(bytes);
       status =
           gatun_state_seq_get(
-              context.handle(), state, bytes, sequence, 0, size, error.segment(), error.capacity());
+              context.handle(),
+              state,
+              bytes,
+              sequence,
+              part.flags,
+              size,
+              error.segment(),
+              error.capacity());
       Status.check("saving the state", status, error, LlamaException::new);
       return state.asSlice(0, size.get(ValueLayout.JAVA_LONG, 0)).asReadOnly();
     }
   }
 
   /**
-   * Puts cells back into an empty sequence.
+   * Puts cells back in place of those that the sequence has. When that fails the sequence may hold
+   * a part of them.
    *
    * @param state from {@link #save} of a context of the same model and settings
-   * @throws KvCacheFullException if there is no room
+   * @return whether it was done; not, if there is no room or the cells are of another layout
    */
-  public static void restore(NativeContext context, int sequence, MemorySegment state) {
+  public static boolean restore(
+      NativeContext context, int sequence, Part part, MemorySegment state) {
     ErrorBuffer error = context.error();
     try (Arena call = Arena.ofConfined()) {
       MemorySegment read = call.allocate(ValueLayout.JAVA_LONG);
@@ -186,12 +220,16 @@ public final class NativeMemory {
               state,
               state.byteSize(),
               sequence,
-              0,
+              part.flags,
               read,
               error.segment(),
               error.capacity());
       NativeLog.drain();
-      Status.check("restoring the state", status, error, KvCacheFullException::new);
+      if (status == Status.FAILED) {
+        return false;
+      }
+      Status.check("restoring the state", status, error, LlamaException::new);
+      return read.get(ValueLayout.JAVA_LONG, 0) == state.byteSize();
     }
   }
 

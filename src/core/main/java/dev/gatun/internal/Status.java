@@ -26,6 +26,9 @@ public final class Status {
   /** A callback asked to stop. */
   public static final int CANCELLED = -1004;
 
+  /** Too few free cells. */
+  public static final int NO_ROOM = -1005;
+
   private Status() {}
 
   /**
@@ -52,6 +55,7 @@ public final class Status {
           case OUT_OF_MEMORY -> "ran out of memory";
           case INVALID_ARGUMENT -> "refused its arguments";
           case CANCELLED -> "was cancelled";
+          case NO_ROOM -> "found no room";
           default -> "returned " + status;
         };
     String message = call + " " + name + (detail.isEmpty() ? "" : ": " + detail);

@@ -100,6 +100,11 @@ class ModelFileCheckTest {
             "gemma3.attention.sliding_window_pattern",
             GgufArray.bools(false, false, false, false, false, false),
             "at least one layer"),
+        arguments(
+            "deepseek2-tiny",
+            "deepseek2.attention.temperature_scale",
+            GgufValue.float32(0.1f),
+            "attention.temperature_length' is missing"),
         arguments("mamba-tiny", "mamba.ssm.conv_kernel", GgufValue.uint32(0), "between 1 and"),
         arguments(
             "jamba-tiny", "jamba.ssm.inner_size", GgufValue.uint32(512), "twice the embedding"));

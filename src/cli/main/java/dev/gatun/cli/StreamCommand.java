@@ -1,0 +1,193 @@
+package dev.gatun.cli;
+
+import dev.gatun.Cancellation;
+import dev.gatun.LlamaContext;
+import dev.gatun.LlamaModel;
+import dev.gatun.LlamaSession;
+import dev.gatun.eval.ContextScaling;
+import dev.gatun.eval.StreamRun;
+import dev.gatun.kv.OverflowPolicy;
+import java.util.Arrays;
+import java.util.Optional;
+import java.util.OptionalInt;
+
+/** Reads a text of any length through a few cells and tells what it costs and is worth. */
+final class StreamCommand extends Command {
+  private static final int CHUNK_TOKENS = 4096;
+  private static final int DEFAULT_BIN = 100_000;
+  private static final long MEBIBYTE = 1 << 20;
+
+  private final EvalFlags flags = new EvalFlags();
+  private final OverflowFlags overflow = new OverflowFlags(OverflowPolicy.streaming());
+  private ContextScaling scaling = ContextScaling.modelDefault();
+  private long most;
+  private int bin = DEFAULT_BIN;
+  private OptionalInt every = OptionalInt.empty();
+
+  @Override
+  String name() {
+    return "stream";
+  }
+
+  @Override
+  String summary() {
+    return "Reads a text of any length through a fixed number of cells";
+  }
+
+  @Override
+  String footer() {
+    return """
+    Bin by bin: how well the text is foreseen, the memory of the process, what a token costs.
+
+      gatun stream --file book.txt --kv-budget 256
+      gatun stream --tokens 1000000 --recompute-every 64 --json
+    """;
+  }
+
+  @Override
+  void declare(OptionTable table) {
+    flags.declareModel(table);
+    overflow.declare(table);
+    flags.declareText(table, "Stream:");
+    table
+        .value(
+            "--rope",
+            "SPEC",
+            "Position scaling (model).",
+            v -> scaling = EvalFlags.scalings("--rope", v).getFirst())
+        .value(
+            "--tokens",
+            "N",
+            "Tokens to read; a shorter text is read again and again (the text, once).",
+            v -> most = Values.whole("--tokens", v, 2, Integer.MAX_VALUE))
+        .value(
+            "--bin",
+            "N",
+            "Tokens of a bin (" + Values.grouped(DEFAULT_BIN) + ").",
+            v -> bin = Values.whole("--bin", v, 1, 1 << 30))
+        .value(
+            "--recompute-every",
+            "N",
+            "Also read the window of every N-th token again from nothing, and compare.",
+            v -> every = OptionalInt.of(Values.whole("--recompute-every", v, 1, 1 << 30)))
+        .flag(
+            "-v,--verbose",
+            "Show the native side's log on standard error.",
+            () -> {
+              CliLoggers.show();
+              debug();
+            });
+  }
+
+  @Override
+  int call(Io io) {
+    flags.model.path(); // a missing model is said before a large text is read
+    String text = flags.text();
+    Cancellation cancellation = Cancellation.create();
+    try (Interrupts _ = Interrupts.cancelling(cancellation);
+        LlamaModel model = flags.model.load(io, flags.json(), cancellation)) {
+      int cells =
+          overflow.options().budgetTokens().orElse(EvalFlags.trained(model, Integer.MAX_VALUE));
+      try (LlamaContext context = context(model, cells);
+          LlamaSession session = context.newSession(overflow.options())) {
+        if (every.isEmpty()) {
+          run(io, StreamRun.of(session, bin, b -> show(io, b)), model, text, cancellation);
+          return ExitCode.OK;
+        }
+        try (LlamaContext other = context(model, session.remaining());
+            LlamaSession again = other.newSession()) {
+          StreamRun run = StreamRun.of(session, bin, b -> show(io, b));
+          run(io, run.comparedWith(again, every.getAsInt()), model, text, cancellation);
+          return ExitCode.OK;
+        }
+      }
+    }
+  }
+
+  private LlamaContext context(LlamaModel model, int cells) {
+    return model.newContext(
+        flags
+            .context()
+            .withContextTokens(cells)
+            .withMaxSequences(1)
+            .withRopeScaling(scaling.at(model, cells)));
+  }
+
+  private void run(Io io, StreamRun run, LlamaModel model, String text, Cancellation cancellation) {
+    if (!flags.json()) {
+      io.line(
+          "tokens        perplexity    resident   ms/token     cells       dropped"
+              + (every.isPresent() ? "   sampled  recomputed   ms/token" : ""));
+    }
+    boolean first = true;
+    long left = most == 0 ? Long.MAX_VALUE : most;
+    do {
+      // The text is taken in parts, so that a long one is not held as tokens.
+      for (int at = 0; at < text.length() && left > 0; ) {
+        int end = partEnd(text, at);
+        int[] ids = model.tokenizer().encode(text.substring(at, end), first, false);
+        first = false;
+        at = end;
+        for (int from = 0; from < ids.length && left > 0; from += CHUNK_TOKENS) {
+          int to = (int) Math.min(from + left, Math.min(ids.length, from + CHUNK_TOKENS));
+          run.read(Arrays.copyOfRange(ids, from, to), cancellation);
+          left -= to - from;
+        }
+      }
+    } while (most > 0 && left > 0);
+    run.finish();
+  }
+
+  /** Ends a part where a line ends, if one does. */
+  private static int partEnd(String text, int at) {
+    int end = Math.min(text.length(), at + (1 << 16));
+    int line = end == text.length() ? end - 1 : text.lastIndexOf('\n', end - 1);
+    return line > at ? line + 1 : end;
+  }
+
+  private void show(Io io, StreamRun.Bin b) {
+    Optional<StreamRun.Recomputed> again = b.recomputed();
+    if (flags.json()) {
+      io.line(
+          Json.line(
+              json -> {
+                json.writeStringProperty("policy", overflow.options().overflow().describe());
+                json.writeNumberProperty("tokens", b.tokens());
+                json.writeNumberProperty("perplexity", b.perplexity());
+                if (b.residentBytes().isPresent()) {
+                  json.writeNumberProperty("residentBytes", b.residentBytes().getAsLong());
+                }
+                json.writeNumberProperty("msPerToken", b.msPerToken());
+                json.writeNumberProperty("cells", b.heldTokens());
+                json.writeNumberProperty("droppedTokens", b.droppedTokens());
+                if (again.isPresent()) {
+                  json.writeNumberProperty("samples", again.get().samples());
+                  json.writeNumberProperty("sampledPerplexity", again.get().streamedPerplexity());
+                  json.writeNumberProperty("recomputedPerplexity", again.get().perplexity());
+                  json.writeNumberProperty("recomputeMsPerToken", again.get().msPerToken());
+                }
+              }));
+      return;
+    }
+    io.line(
+        "%-12s  %10s  %6s MiB  %9s  %8s  %12s%s"
+            .formatted(
+                Values.grouped(b.tokens()),
+                EvalReport.decimal(b.perplexity(), 3),
+                b.residentBytes().isPresent()
+                    ? EvalReport.decimal((double) b.residentBytes().getAsLong() / MEBIBYTE, 1)
+                    : "?",
+                EvalReport.decimal(b.msPerToken(), 4),
+                Values.grouped(b.heldTokens()),
+                Values.grouped(b.droppedTokens()),
+                again
+                    .map(
+                        r ->
+                            "  %8s  %10s  %9s"
+                                .formatted(
+                                    EvalReport.decimal(r.streamedPerplexity(), 3),
+                                    EvalReport.decimal(r.perplexity(), 3),
+                                    EvalReport.decimal(r.msPerToken(), 3)))
+                    .orElse("")));
+  }
+}

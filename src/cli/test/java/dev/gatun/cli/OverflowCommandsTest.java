@@ -1,0 +1,114 @@
+package dev.gatun.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** {@code gatun stream}, and what {@code --overflow} does in {@code run} and {@code chat}. */
+class OverflowCommandsTest {
+  @TempDir Path folder;
+
+  private static double number(String json, String name) {
+    Matcher matcher = Pattern.compile("\"" + name + "\":([-0-9.eE]+)").matcher(json);
+    assertTrue(matcher.find(), () -> name + " is missing in " + json);
+    return Double.parseDouble(matcher.group(1));
+  }
+
+  @Test
+  void stream_readsMoreThanTheCells_andIsAsGoodAsReadingTheWindowAgain() {
+    Console.Result result =
+        Console.run(
+            "stream",
+            "-t",
+            "1",
+            "--tokens",
+            "12000",
+            "--bin",
+            "5000",
+            "--recompute-every",
+            "16",
+            "--json");
+
+    assertEquals(ExitCode.OK, result.code(), result.err());
+    List<String> lines = result.out().lines().toList();
+    assertEquals(3, lines.size(), result.out());
+    for (String line : lines) {
+      assertTrue(line.contains("\"policy\":\"streaming:4\""), line);
+      assertTrue(number(line, "cells") <= 256, line);
+      // On 310 tokens a bin: the mean difference is some thousandths, its error about one percent.
+      assertEquals(
+          1, number(line, "sampledPerplexity") / number(line, "recomputedPerplexity"), 0.05, line);
+    }
+    assertEquals(5000, number(lines.getFirst(), "tokens"));
+    assertEquals(11_999, number(lines.getLast(), "tokens"));
+    assertTrue(number(lines.getLast(), "droppedTokens") >= 11_999 - 256, lines.getLast());
+  }
+
+  @Test
+  void stream_withPolicyFail_saysSo() {
+    Console.Result result =
+        Console.run("stream", "-t", "1", "--tokens", "1000", "--overflow", "fail");
+
+    assertEquals(ExitCode.SPACE, result.code(), result.err());
+    assertTrue(result.err().contains("OverflowPolicy"), result.err());
+  }
+
+  @Test
+  void run_withAWindow_answersFromTheEndOfATextOfAnyLength() throws IOException {
+    Path file = folder.resolve("long.txt");
+    Files.writeString(file, Console.proseWith("") + "\nLena lives in Bath.\n");
+
+    Console.Result result =
+        Console.run(
+            "run",
+            "-t",
+            "1",
+            "--overflow",
+            "streaming",
+            "--kv-budget",
+            "128",
+            "--file",
+            file.toString(),
+            "--ask",
+            "Where does Lena live?");
+
+    assertEquals("Lena lives in Bath.\n", result.out(), result.err());
+    assertTrue(result.err().contains("tokens were dropped to make room"), result.err());
+  }
+
+  @Test
+  void chat_goesOnWhenItsBudgetIsUsedUp() {
+    Console.Result result =
+        Console.piped(
+            "Lena lives in Bath.\nWhere does Lena live?\nLena lives in Dover.\nWhere does Lena live?\n"
+                .repeat(4),
+            "chat",
+            "-q",
+            "-t",
+            "1",
+            "--overflow",
+            "streaming",
+            "--kv-budget",
+            "96");
+
+    assertEquals(ExitCode.OK, result.code(), result.err());
+    assertEquals(16, result.out().lines().count(), result.out());
+    assertEquals("Lena lives in Dover.", result.out().lines().toList().get(15), result.out());
+  }
+
+  @Test
+  void overflow_unknown_namesTheChoices() {
+    Console.Result result = Console.run("run", "--overflow", "forget", "x");
+
+    assertEquals(ExitCode.USAGE, result.code());
+    assertTrue(result.err().contains("fail, shift[:KEEP], streaming"), result.err());
+  }
+}
