@@ -173,8 +173,11 @@ void gatun_threadpools_free(void * pools) {
 int32_t gatun_decode(struct llama_context * ctx, const struct llama_batch * batch, char * err, size_t err_cap) {
     return guarded("llama_decode", err, err_cap, [&]() -> int32_t {
         require(ctx != nullptr && batch != nullptr, "ctx and batch may not be NULL");
+        gatun_rope * rope = gatun::rope_of(ctx);
+        if (rope != nullptr) {
+            rope->problem.clear();
+        }
         const int32_t status = llama_decode(ctx, *batch);
-        const gatun_rope * rope = gatun::rope_of(ctx);
         if (rope != nullptr && !rope->problem.empty()) {
             fail(rope->problem);
         }

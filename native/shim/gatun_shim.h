@@ -279,6 +279,60 @@ struct gatun_compaction {
 GATUN_API int32_t gatun_cells_compact(struct llama_context * ctx, struct gatun_compaction * out, char * err,
                                       size_t err_cap);
 
+// ---- attention ------------------------------------------------------------------------------------------------------
+// Where attention goes, and the keys it meets. CPU only, in a context with flash attention that was made with a
+// gatun_rope; else GATUN_INVALID_ARGUMENT. Layers with a sliding window and recurrent layers take no part.
+// Arrays by cell are in ascending order of the positions of a sequence's cells.
+struct gatun_attention_shape {
+    int32_t cells;        // of the sequence
+    int32_t layers;       // that attend to the whole text
+    int32_t heads;        // of the layer that has most
+    int32_t head_size;    // of the layer that has the largest; floats
+    int32_t query_tokens; // queries that gatun_observe_queries returns
+    int32_t reserved;
+    int64_t observed;     // queries since the last reset
+};
+
+GATUN_API int32_t gatun_attention_info(struct llama_context * ctx, llama_seq_id seq, struct gatun_attention_shape * out,
+                                       char * err, size_t err_cap);
+
+// The layers' numbers in the model, ascending; `cap` at least gatun_attention_shape.layers.
+GATUN_API int32_t gatun_attention_layers(struct llama_context * ctx, int32_t cap, int32_t * layers, char * err,
+                                         size_t err_cap);
+
+#define GATUN_OBSERVE_HEADS 1u // also by layer and head
+
+// From the next decode on adds up softmax probabilities for each cell: of the queries of sequence `seq` (-1: of all) at
+// first_position and after. Also keeps the queries of the last `query_tokens` observed tokens. Replaces what was observed
+// before. While it runs, attention is computed by our kernel, in float32.
+GATUN_API int32_t gatun_observe_begin(struct llama_context * ctx, uint32_t flags, llama_seq_id seq,
+                                      llama_pos first_position, int32_t query_tokens, char * err, size_t err_cap);
+GATUN_API int32_t gatun_observe_end(struct llama_context * ctx, char * err, size_t err_cap);
+
+// Sets all sums to 0. A cell that gets another token begins at 0 by itself; a cell that a state was restored into does not.
+GATUN_API int32_t gatun_observe_reset(struct llama_context * ctx, char * err, size_t err_cap);
+
+// sums: over queries, layers and heads; maxima: over the same; last: mean over layers and heads for the last observed
+// query. `cap`: room in each array, at least gatun_attention_shape.cells.
+GATUN_API int32_t gatun_observe_scores(struct llama_context * ctx, llama_seq_id seq, int32_t cap, int32_t * positions,
+                                       float * sums, float * maxima, float * last, char * err, size_t err_cap);
+
+// [layers][heads][cells], over queries.
+GATUN_API int32_t gatun_observe_heads(struct llama_context * ctx, llama_seq_id seq, int32_t cap, float * sums,
+                                      float * maxima, char * err, size_t err_cap);
+
+// The kept queries, oldest first: positions [query_tokens], queries [layers][query_tokens][heads][head_size]. They are
+// those from before the rotation and without the mixing of a quantised cache; on plain positions they are turned back
+// from what the attention gets, by the frequencies of the model's own rope node.
+GATUN_API int32_t gatun_observe_queries(struct llama_context * ctx, int32_t cap, int32_t * positions, float * queries,
+                                        char * err, size_t err_cap);
+
+// A layer's keys as float32: [cells][width], width = key heads * head size. They are rotated as the cache has them: to
+// their position, under two bands to their far position; the mixing of a quantised cache is taken back. With cap 0 only
+// *width is set.
+GATUN_API int32_t gatun_memory_keys(struct llama_context * ctx, llama_seq_id seq, int32_t layer, int32_t cap,
+                                    int32_t * positions, float * keys, int32_t * width, char * err, size_t err_cap);
+
 // ---- vocabulary -----------------------------------------------------------------------------------------------------
 // llama_tokenize. Writes up to `cap` ids and sets *count to the number needed; GATUN_OK even when cap is too small
 // (nothing useful is then in `out`): call again with *count.

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 
 using gatun::fail;
 using gatun::far_kind;
@@ -22,10 +23,13 @@ namespace {
 // Fields of a rope node's parameters, as ggml_rope_ext writes them.
 constexpr int ROPE_PAIR_WIDTH = 1;
 constexpr int ROPE_MODE = 2;
+constexpr int ROPE_TRAINED = 4;
 constexpr int ROPE_BASE = 5;
 constexpr int ROPE_SCALE = 6;
 constexpr int ROPE_EXTRAPOLATION = 7;
 constexpr int ROPE_ATTENTION = 8;
+constexpr int ROPE_FAST = 9;
+constexpr int ROPE_SLOW = 10;
 constexpr int ROPE_OFFSET = 15;
 
 float float_param(const ggml_tensor * node, int index) {
@@ -65,6 +69,18 @@ void become(ggml_tensor * node, const ggml_tensor * custom) {
     std::memcpy(node->op_params, custom->op_params, sizeof(node->op_params));
 }
 
+// An attention node that became ours remembers in its unused fields what it was.
+constexpr int SAVED_PARAMS = 6; // int32 from here on, beyond what a custom node has there
+constexpr int FLASH_PARAMS = 6;
+constexpr int SAVED_SOURCE = 8; // the rounded keys and values
+
+void become_attention(ggml_tensor * node, const ggml_tensor * custom) {
+    int32_t saved[FLASH_PARAMS];
+    std::memcpy(saved, node->op_params, sizeof(saved));
+    become(node, custom);
+    std::memcpy(node->op_params + SAVED_PARAMS, saved, sizeof(saved));
+}
+
 bool is_custom(const ggml_tensor * node, const ggml_tensor * custom) {
     return node->op == GGML_OP_CUSTOM && std::memcmp(node->op_params, custom->op_params, sizeof(void *)) == 0;
 }
@@ -75,7 +91,24 @@ void read_as_cached(ggml_tensor * attention) {
         ggml_tensor * rounded = attention->src[i];
         if (rounded->op == GGML_OP_CPY && rounded->type == GGML_TYPE_F16 && rounded->src[0]->type == GGML_TYPE_F32) {
             attention->src[i] = rounded->src[0];
+            attention->src[SAVED_SOURCE + i - 1] = rounded;
             rounded->op = GGML_OP_NONE; // it is asked about and run before the attention node: nothing is copied
+        }
+    }
+}
+
+void become_flash_attention(ggml_tensor * node) {
+    int32_t saved[FLASH_PARAMS];
+    std::memcpy(saved, node->op_params + SAVED_PARAMS, sizeof(saved));
+    std::memset(node->op_params, 0, sizeof(node->op_params));
+    std::memcpy(node->op_params, saved, sizeof(saved));
+    node->op = GGML_OP_FLASH_ATTN_EXT;
+    for (int i : {1, 2}) {
+        ggml_tensor * rounded = node->src[SAVED_SOURCE + i - 1];
+        if (rounded != nullptr) {
+            rounded->op = GGML_OP_CPY;
+            node->src[i] = rounded;
+            node->src[SAVED_SOURCE + i - 1] = nullptr;
         }
     }
 }
@@ -162,14 +195,14 @@ void gatun_rope::bind(llama_context * context) {
         sliding.push_back(hparams.is_swa(il));
     }
     llama_memory_i * memory = ctx->get_memory();
+    const bool whole_text = dynamic_cast<llama_kv_cache *>(memory) != nullptr;
     cache = dynamic_cast<llama_kv_cache *>(memory);
-    llama_kv_cache * shifted = cache;
     if (auto * iswa = dynamic_cast<llama_kv_cache_iswa *>(memory)) {
-        shifted = iswa->get_base();
+        cache = iswa->get_base();
     } else if (auto * hybrid = dynamic_cast<llama_memory_hybrid *>(memory)) {
-        shifted = hybrid->get_mem_attn();
+        cache = hybrid->get_mem_attn();
     } else if (auto * both = dynamic_cast<llama_memory_hybrid_iswa *>(memory)) {
-        shifted = both->get_mem_attn()->get_base();
+        cache = both->get_mem_attn()->get_base();
     }
     if (changes_decode()) {
         if (!model.devices.empty()) {
@@ -181,7 +214,7 @@ void gatun_rope::bind(llama_context * context) {
         }
     }
     if (two_bands()) {
-        if (cache == nullptr || std::any_of(sliding.begin(), sliding.end(), [](bool s) { return s; })) {
+        if (!whole_text || std::any_of(sliding.begin(), sliding.end(), [](bool s) { return s; })) {
             fail("two-band attention needs a model whose layers all attend to the whole text");
         }
         if (!ctx->get_cparams().flash_attn) {
@@ -190,12 +223,24 @@ void gatun_rope::bind(llama_context * context) {
     }
     layers.assign(static_cast<size_t>(n_layer), {});
     layers_by_storage.clear();
-    if (shifted != nullptr) {
-        for (const uint32_t il : shifted->get_layer_ids()) {
-            ggml_tensor * storage = shifted->get_k_storage(static_cast<int32_t>(il));
-            layers_by_storage[storage] = static_cast<int>(il);
-            layers[il].attention.batch = &batch;
+    mixed = 0;
+    last_written_layer = std::numeric_limits<int>::max();
+    cpu_flash_attention = cache != nullptr && model.devices.empty() && ctx->get_cparams().flash_attn;
+    if (cache != nullptr) {
+        int index = 0;
+        for (const int32_t il : attention_layers()) {
+            ggml_tensor * storage = cache->get_k_storage(il);
+            layers_by_storage[storage] = il;
+            layers[static_cast<size_t>(il)].attention.batch = &batch;
+            layers[static_cast<size_t>(il)].attention.index = index++;
         }
+        const std::unique_ptr<ggml_context, decltype(&ggml_free)> asking(
+            ggml_init({2 * ggml_tensor_overhead(), nullptr, true}), ggml_free);
+        if (!asking) {
+            throw std::bad_alloc();
+        }
+        const ggml_tensor * mixing = cache->build_input_k_rot(asking.get());
+        mixed = mixing != nullptr ? static_cast<int>(mixing->ne[0]) : 0;
     }
     custom = std::make_unique<templates>(*this);
     if (!two_bands()) {
@@ -230,7 +275,7 @@ void gatun_rope::complain(const std::string & text) {
 bool gatun_rope::on_node(ggml_tensor * node, bool ask, void * self) {
     auto * rope = static_cast<gatun_rope *>(self);
     const ggml_op op = node->op;
-    if (ask && (op == GGML_OP_ROPE || op == GGML_OP_FLASH_ATTN_EXT || op == GGML_OP_CUSTOM)) {
+    if (ask && (op == GGML_OP_ROPE || op == GGML_OP_FLASH_ATTN_EXT || op == GGML_OP_CUSTOM || op == GGML_OP_SET_ROWS)) {
         try {
             if (rope->shifting) {
                 rope->change_shift(node);
@@ -245,8 +290,22 @@ bool gatun_rope::on_node(ggml_tensor * node, bool ask, void * self) {
 }
 
 void gatun_rope::change(ggml_tensor * node) {
+    if (node->op == GGML_OP_SET_ROWS) {
+        const auto found = our_attention() ? layers_by_storage.find(node->view_src) : layers_by_storage.end();
+        if (found != layers_by_storage.end()) {
+            if (found->second <= last_written_layer) {
+                begin_batch(node->src[1]);
+            }
+            last_written_layer = found->second;
+        }
+        return;
+    }
     if (two_bands()) {
         change_two_band(node);
+        return;
+    }
+    if (node->op == GGML_OP_FLASH_ATTN_EXT || node->op == GGML_OP_CUSTOM) {
+        change_plain_attention(node);
         return;
     }
     if (node->op != GGML_OP_ROPE || !changes_decode()) {
@@ -402,6 +461,11 @@ void gatun_rope::change_two_band(ggml_tensor * node) {
         change_attention(node);
         return;
     }
+    const int changed = node->op == GGML_OP_CUSTOM ? layer_of_storage(node->src[1], 6) : -1;
+    if (changed >= 0 && is_custom(node, custom->attention[static_cast<size_t>(changed)])) {
+        watch(node, changed); // of a graph that is run again
+        return;
+    }
     if (node->op != GGML_OP_ROPE && !is_custom(node, custom->copy)) {
         return;
     }
@@ -458,7 +522,177 @@ void gatun_rope::read_cells() {
         }
         std::fill(batch.cells[s].begin() + used, batch.cells[s].end(), 0);
     }
-    batch.turns.reserve(end);
+    if (two_bands()) {
+        batch.turns.reserve(end);
+    }
+}
+
+// A new micro batch: where its tokens go, and on plain positions where they stand. Two bands know that before.
+void gatun_rope::begin_batch(const ggml_tensor * cells) {
+    const auto * at = static_cast<const int64_t *>(cells->data);
+    written.assign(at, at + cells->ne[0]);
+    const int64_t size = cache->get_size();
+    if (!two_bands()) {
+        batch.positions.clear();
+        for (const int64_t cell : written) {
+            batch.positions.push_back(
+                cache->get_cells(static_cast<llama_seq_id>(cell / size)).pos_get(static_cast<uint32_t>(cell % size)));
+        }
+        batch.tokens = static_cast<int32_t>(written.size());
+        batch.query_scale.assign(written.size(), 1);
+        read_cells();
+    }
+    if (watcher != nullptr) {
+        const llama_seq_id seq = watcher->what().sequence;
+        std::vector<uint8_t> observed;
+        for (size_t i = 0; i < written.size(); i++) {
+            const auto & of = cache->get_cells(static_cast<llama_seq_id>(written[i] / size));
+            observed.push_back(batch.positions[i] >= watcher->what().first_position &&
+                               (seq < 0 || of.seq_has(static_cast<uint32_t>(written[i] % size), seq)));
+        }
+        watcher->begin_batch(written, observed, batch.positions,
+                             static_cast<int>(std::max(llama_n_threads(ctx), llama_n_threads_batch(ctx))));
+    }
+}
+
+void gatun_rope::change_plain_attention(ggml_tensor * node) {
+    const int il = layer_of_storage(node->src[1], 6);
+    if (il < 0) {
+        return; // of the current tokens only, or of a sliding window
+    }
+    ggml_tensor * ours = custom->attention[static_cast<size_t>(il)];
+    const bool is_ours = is_custom(node, ours);
+    if (node->op == GGML_OP_CUSTOM && !is_ours) {
+        return; // the model's own
+    }
+    if (is_ours && !our_attention()) {
+        become_flash_attention(node);
+        return;
+    }
+    if (!our_attention()) {
+        return;
+    }
+    if (!is_ours) {
+        describe_attention(node, il);
+        gatun::two_band_layer & layer = layers[static_cast<size_t>(il)].attention;
+        layer.max_bias = float_param(node, 1);
+        layer.hadamard = mixed;
+        read_as_cached(node);
+        become_attention(node, ours);
+    }
+    if (watcher != nullptr && watcher->what().query_tokens > 0) {
+        layers[static_cast<size_t>(il)].attention.rotation = rotation_of(node->src[0], il);
+    }
+    watch(node, il);
+}
+
+void gatun_rope::watch(const ggml_tensor * node, int il) {
+    layers[static_cast<size_t>(il)].attention.observer = watcher.get();
+    if (watcher != nullptr) {
+        watcher->will_see(node->src[0]->ne[2]);
+    }
+}
+
+// Finds the rope node that a plain query comes from.
+gatun::query_rotation gatun_rope::rotation_of(const ggml_tensor * query, int il) {
+    gatun::query_rotation rotation;
+    const ggml_tensor * t = query;
+    for (int depth = 0; depth < 12 && t != nullptr && t->op != GGML_OP_ROPE; depth++) {
+        switch (t->op) {
+            case GGML_OP_VIEW:
+            case GGML_OP_RESHAPE:
+            case GGML_OP_PERMUTE:
+            case GGML_OP_CONT:
+            case GGML_OP_SCALE: t = t->src[0]; break;
+            case GGML_OP_MUL_MAT:
+                if (mixed > 0 && (t->src[0]->flags & GGML_TENSOR_FLAG_INPUT) != 0) {
+                    t = t->src[1];
+                    break;
+                }
+                return rotation; // by a weight: nothing was rotated
+            default:
+                complain("the queries of layer " + std::to_string(il) + " cannot be kept: " + ggml_op_name(t->op) +
+                         " stands between their rotation and the attention");
+                return rotation;
+        }
+    }
+    if (t == nullptr || t->op != GGML_OP_ROPE) {
+        return rotation;
+    }
+    const int mode = t->op_params[ROPE_MODE];
+    if (mode == GGML_ROPE_TYPE_VISION) {
+        complain("the queries of layer " + std::to_string(il) + " are rotated as an image's");
+        return rotation;
+    }
+    // As ggml's rope node computes it; positions of several axes are equal for text.
+    const int width = t->op_params[ROPE_PAIR_WIDTH];
+    const float scale = float_param(t, ROPE_SCALE);
+    const float extrapolation = float_param(t, ROPE_EXTRAPOLATION);
+    const auto * own = t->src[2] != nullptr ? static_cast<const float *>(t->src[2]->data) : nullptr;
+    float ramp[2];
+    ggml_rope_yarn_corr_dims(width, t->op_params[ROPE_TRAINED], float_param(t, ROPE_BASE), float_param(t, ROPE_FAST),
+                             float_param(t, ROPE_SLOW), ramp);
+    for (int i = 0; i < width / 2; i++) {
+        const double frequency = std::pow(static_cast<double>(float_param(t, ROPE_BASE)), -2.0 * i / width) /
+                                 (own != nullptr ? own[i] : 1.0f);
+        const double at = (i - ramp[0]) / std::max(0.001f, ramp[1] - ramp[0]);
+        const double mix = extrapolation * (1 - std::clamp(at, 0.0, 1.0));
+        rotation.frequencies.push_back(frequency * (scale * (1 - mix) + mix));
+    }
+    rotation.length = float_param(t, ROPE_ATTENTION);
+    if (extrapolation != 0) {
+        rotation.length *= 1 + 0.1f * std::log(1 / scale);
+    }
+    rotation.offset = t->op_params[ROPE_OFFSET];
+    rotation.adjacent = mode == GGML_ROPE_TYPE_NORMAL;
+    return rotation;
+}
+
+void gatun_rope::describe_attention(const ggml_tensor * node, int il) {
+    gatun::two_band_layer & layer = layers[static_cast<size_t>(il)].attention;
+    layer.softcap = float_param(node, 2);
+    layer.scale = float_param(node, 0) / (layer.softcap != 0 ? layer.softcap : 1);
+    layer.first_stream = 0;
+    for (const ggml_tensor * t = node->src[1]; t != nullptr; t = t->src[0]) {
+        if (t->view_src != nullptr && layers_by_storage.count(t->view_src) != 0) {
+            layer.first_stream = static_cast<int64_t>(t->view_offs / t->view_src->nb[2]);
+            break;
+        }
+    }
+}
+
+void gatun_rope::observe(std::unique_ptr<gatun::attention_observer> by) {
+    attention_cache();
+    watcher = std::move(by);
+}
+
+const llama_kv_cache & gatun_rope::attention_cache() const {
+    require(cache != nullptr, "the model has no layers that keep cells of the whole text");
+    require(cpu_flash_attention, "attention is observed and limited on the CPU only, in a context with flash attention");
+    return *cache;
+}
+
+std::vector<int32_t> gatun_rope::attention_layers() const {
+    std::vector<int32_t> ids;
+    for (const uint32_t il : cache->get_layer_ids()) {
+        ids.push_back(static_cast<int32_t>(il));
+    }
+    std::sort(ids.begin(), ids.end());
+    return ids;
+}
+
+gatun::attention_observer::settings gatun_rope::observed_shape() const {
+    attention_cache();
+    const auto & hparams = ctx->get_model().hparams;
+    gatun::attention_observer::settings shape;
+    for (const int32_t il : attention_layers()) {
+        shape.layers++;
+        shape.n_heads = std::max(shape.n_heads, static_cast<int32_t>(hparams.n_head(static_cast<uint32_t>(il))));
+        shape.head_size = std::max(shape.head_size, static_cast<int32_t>(hparams.n_embd_head_k(static_cast<uint32_t>(il))));
+    }
+    shape.cells_of_stream = cache->get_size();
+    shape.streams = cache->get_n_stream();
+    return shape;
 }
 
 void gatun_rope::change_attention(ggml_tensor * node) {
@@ -472,15 +706,7 @@ void gatun_rope::change_attention(ggml_tensor * node) {
         return;
     }
     layer_state & state = layers[static_cast<size_t>(il)];
-    state.attention.softcap = float_param(node, 2);
-    state.attention.scale = float_param(node, 0) / (state.attention.softcap != 0 ? state.attention.softcap : 1);
-    state.attention.first_stream = 0;
-    for (const ggml_tensor * t = node->src[1]; t != nullptr; t = t->src[0]) {
-        if (t->view_src != nullptr && layers_by_storage.count(t->view_src) != 0) {
-            state.attention.first_stream = static_cast<int64_t>(t->view_offs / t->view_src->nb[2]);
-            break;
-        }
-    }
+    describe_attention(node, il);
     // From the rope node the query comes straight, or mixed for a quantised cache.
     state.attention.hadamard = 0;
     const ggml_tensor * t = node->src[0];
@@ -497,7 +723,8 @@ void gatun_rope::change_attention(ggml_tensor * node) {
     }
     state.seen = true;
     read_as_cached(node);
-    become(node, custom->attention[static_cast<size_t>(il)]);
+    become_attention(node, custom->attention[static_cast<size_t>(il)]);
+    watch(node, il);
 }
 
 gatun_rope * gatun::rope_of(const llama_context * ctx) {

@@ -1,14 +1,17 @@
 // How Gatun changes positions: an evaluation callback that mends rope and attention nodes before they run.
 //
 // llama.cpp asks the callback about every node before it computes anything of a graph; the nodes are changed then and
-// the callback never asks for a stop in between, so a graph still runs in one go. Three things are done:
+// the callback never asks for a stop in between, so a graph still runs in one go. Four things are done:
 //   - a table of frequencies: every rope node of a full-attention layer gets the table as its frequency factors and the
 //     attention factor; its own scaling is switched off;
 //   - two bands: the rope nodes of keys and queries and the attention node become custom nodes of two_band.hpp;
+//   - attention on plain positions: while somebody observes it, the attention nodes of the layers that attend to the whole
+//     text become custom nodes of two_band.hpp; when nobody does any more, they become ggml's again;
 //   - a shift: the rope nodes that turn cached keys get an attention factor that leaves their length alone (upstream
 //     multiplies the whole cache at every shift under YaRN), and the turn that the key's own mapping asks for.
 #pragma once
 
+#include "observe.hpp"
 #include "shim.hpp"
 #include "two_band.hpp"
 
@@ -31,6 +34,16 @@ struct gatun_rope {
     bool two_bands() const { return batch.map.kind != gatun::far_kind::none; }
     // Whether any node is changed outside of shifts.
     bool changes_decode() const { return two_bands() || !factors.empty() || attention_factor != 1; }
+
+    // Lets attention be observed from the next decode on; NULL: no more. Fails where our kernel cannot run.
+    void observe(std::unique_ptr<gatun::attention_observer> by);
+    gatun::attention_observer * observer() const { return watcher.get(); }
+    // The cache of the layers that attend to the whole text; fails when our attention cannot run.
+    const llama_kv_cache & attention_cache() const;
+    std::vector<int32_t> attention_layers() const;
+    gatun::attention_observer::settings observed_shape() const;
+    // Blocks in which a quantised cache mixes its keys; 0: not.
+    int mixed_width() const { return mixed; }
 
     // While it lives, graphs are shifts of cached keys.
     class shift_scope {
@@ -67,6 +80,12 @@ struct gatun_rope {
     void change_shift(ggml_tensor * node);
     void change_two_band(ggml_tensor * node);
     void change_attention(ggml_tensor * node);
+    bool our_attention() const { return two_bands() || watcher != nullptr; }
+    void begin_batch(const ggml_tensor * cells);
+    void change_plain_attention(ggml_tensor * node);
+    gatun::query_rotation rotation_of(const ggml_tensor * query, int il);
+    void describe_attention(const ggml_tensor * node, int il);
+    void watch(const ggml_tensor * node, int il);
     void read_cells();
     void derive_frequencies();
     int layer_of_storage(const ggml_tensor * node, int depth) const;
@@ -81,7 +100,12 @@ struct gatun_rope {
     std::vector<double> frequencies;
 
     llama_context * ctx = nullptr;
-    llama_kv_cache * cache = nullptr;
+    llama_kv_cache * cache = nullptr; // of the layers that attend to the whole text
+    bool cpu_flash_attention = false; // whether attention nodes are there and may be changed
+    int mixed = 0;
+    std::unique_ptr<gatun::attention_observer> watcher;
+    std::vector<int64_t> written;     // the cells of the micro batch: stream * size + cell
+    int last_written_layer = 0;
     std::map<const ggml_tensor *, int> layers_by_storage;
     std::vector<bool> sliding; // by layer: keeps its own positions
     std::vector<layer_state> layers;

@@ -1,6 +1,8 @@
-// The two-band attention kernel, and the maps behind it. One file although it is long: what is inlined into the kernel is
+// The attention kernel, and the maps behind it. One file although it is long: what is inlined into the kernel is
 // compiled for each instruction set together with it.
 #include "two_band.hpp"
+
+#include "observe.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -42,7 +44,7 @@ int two_band_map::variant(int32_t query, int32_t key) const {
     if (kind == far_kind::dual_chunk) {
         return std::clamp(query / stride() - key / stride(), 0, 2);
     }
-    return query - key < window ? 0 : 1;
+    return kind == far_kind::none || query - key < window ? 0 : 1;
 }
 
 int32_t two_band_map::turn_index(int32_t p) const {
@@ -295,7 +297,7 @@ GATUN_INLINE void mix(float * row, int width, int n) {
 
 // Buffers of one thread.
 struct scratch {
-    std::vector<float> queries, side_by_side, keys, near, keys_t, near_t, values, scores, other, sums, state, mask, turn;
+    std::vector<float> queries, side_by_side, keys, near, keys_t, near_t, values, scores, other, sums, state, mask, turn, kept;
 };
 
 scratch & thread_scratch() {
@@ -305,6 +307,76 @@ scratch & thread_scratch() {
 
 const char * row_of(const ggml_tensor * t, int64_t i1, int64_t i2, int64_t i3) {
     return static_cast<const char *>(t->data) + i1 * t->nb[1] + i2 * t->nb[2] + i3 * t->nb[3];
+}
+
+// The slope of a head, as ggml's attention has it.
+GATUN_INLINE float bias_slope(float max_bias, int64_t n_heads, int64_t head) {
+    int64_t power = 1;
+    while (power * 2 <= n_heads) {
+        power *= 2;
+    }
+    return head < power ? std::pow(std::exp2(-max_bias / static_cast<float>(power)), static_cast<float>(head + 1))
+                        : std::pow(std::exp2(-max_bias / 2 / static_cast<float>(power)),
+                                   static_cast<float>(2 * (head - power) + 1));
+}
+
+// Keeps an observed query as it was before the rotation.
+GATUN_INLINE void capture(const two_band_layer & layer, attention_observer & observer, int64_t token, int64_t head,
+                          const float * query, int d, bool plain) {
+    float * to = observer.query(layer.index, token, head);
+    if (to == nullptr) {
+        return;
+    }
+    std::memcpy(to, query, sizeof(float) * static_cast<size_t>(d));
+    if (!plain) {
+        return; // it came without rotation, and is no longer mixed
+    }
+    if (layer.hadamard > 0) {
+        mix(to, d, layer.hadamard);
+    }
+    const query_rotation & rotation = layer.rotation;
+    const int pairs = static_cast<int>(rotation.frequencies.size());
+    float * x = to + rotation.offset;
+    float * y = x + (rotation.adjacent ? 1 : pairs);
+    const int step = rotation.adjacent ? 2 : 1;
+    const int32_t position = layer.batch->positions[static_cast<size_t>(token)];
+    for (int i = 0; i < pairs; i++) {
+        const double angle = position * rotation.frequencies[static_cast<size_t>(i)];
+        const float c = static_cast<float>(std::cos(angle)) / rotation.length;
+        const float s = static_cast<float>(std::sin(angle)) / rotation.length;
+        const float a = x[i * step];
+        const float b = y[i * step];
+        x[i * step] = a * c + b * s;
+        y[i * step] = b * c - a * s;
+    }
+}
+
+// Adds the probabilities of one query of one head. scores: padded to whole blocks; they become the probabilities.
+GATUN_INLINE void record(attention_observer & observer, const two_band_layer & layer, int thread, int64_t token,
+                         int64_t head, int64_t stream, int64_t n_cells, float * scores, float maximum, float factor) {
+    for (int64_t i = 0; i < n_cells; i += LANES) {
+        store(scores + i, exp_lanes(load(scores + i) - maximum) * factor);
+    }
+    const auto add = [&](float * sums) {
+        for (int64_t i = 0; i < n_cells; i++) {
+            sums[i] += scores[i];
+        }
+    };
+    const auto most = [&](float * maxima) {
+        for (int64_t i = 0; i < n_cells; i++) {
+            maxima[i] = std::max(maxima[i], scores[i]);
+        }
+    };
+    const attention_observer::accumulators to = observer.of(thread, layer.index, head, stream);
+    add(to.sums);
+    most(to.maxima);
+    if (observer.is_last(token)) {
+        add(to.last);
+    }
+    if (to.head_sums != nullptr) {
+        add(to.head_sums);
+        most(to.head_maxima);
+    }
 }
 
 template <int R>
@@ -328,15 +400,20 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
     const int64_t group = n_heads / n_key_heads;
     const int variants = map.variants();
     const bool turns = map.turns_near_keys();
+    const bool plain = map.kind == far_kind::none;
     const ggml_to_float_t k_float = ggml_get_type_traits(k->type)->to_float;
     const ggml_to_float_t v_float = ggml_get_type_traits(v->type)->to_float;
     // A unit of work: a tile of tokens, for heads that share a key head. With few units the heads are split up too.
     const int64_t tile = std::max<int64_t>(1, std::min(n_tokens, ROWS / group));
     const int64_t tiles = (n_tokens + tile - 1) / tile;
-    const int64_t units_of_heads = tiles * n_key_heads * n_streams;
-    const int64_t splits = std::clamp<int64_t>((nth + units_of_heads - 1) / units_of_heads, 1, group);
+    // What observes adds up for each head: then one thread has all tiles of a head.
+    attention_observer * observer = layer.observer;
+    const int64_t units_apart = (observer != nullptr ? 1 : tiles) * n_key_heads * n_streams;
+    const int64_t splits = std::clamp<int64_t>((nth + units_apart - 1) / units_apart, 1, group);
     const int64_t heads_each = (group + splits - 1) / splits;
-    const int64_t units = units_of_heads * splits;
+    const int64_t units = tiles * n_key_heads * n_streams * splits;
+    const int64_t owners = observer != nullptr ? units_apart * splits : units;
+    const int64_t cells_padded = (n_cells + BLOCK - 1) / BLOCK * BLOCK;
 
     scratch & s = thread_scratch();
     const int max_rows = static_cast<int>(tile * heads_each);
@@ -354,8 +431,14 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
     s.state.resize(static_cast<size_t>(max_rows) * 2);
     s.mask.resize(static_cast<size_t>(tile) * BLOCK);
     s.turn.resize(static_cast<size_t>(batch.pairs) * 2);
+    if (observer != nullptr) {
+        s.kept.resize(static_cast<size_t>(max_rows) * static_cast<size_t>(cells_padded));
+    }
 
-    for (int64_t unit = ith; unit < units; unit += nth) {
+    for (int64_t unit = 0; unit < units; unit++) {
+        if (unit % owners % nth != ith) {
+            continue;
+        }
         const int64_t split = unit % splits;
         const int64_t key_head = unit / splits % n_key_heads;
         const int64_t stream = unit / splits / n_key_heads % n_streams;
@@ -372,6 +455,7 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
         const int32_t * cell_positions = batch.cells[static_cast<size_t>(layer.first_stream + stream)].data();
         int32_t q_min = std::numeric_limits<int32_t>::max();
         int32_t q_max = 0;
+        const bool observed = observer != nullptr && observer->any(stream * n_tokens + t0, stream * n_tokens + t1);
 
         for (int64_t t = t0; t < t1; t++) {
             const int64_t token = stream * n_tokens + t;
@@ -382,16 +466,21 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
                 const int r = static_cast<int>(t - t0) * heads + h;
                 float * raw = s.keys.data(); // free until the first block
                 std::memcpy(raw, row_of(q, t, head0 + h, stream), sizeof(float) * static_cast<size_t>(d));
-                if (layer.hadamard > 0) {
+                if (layer.hadamard > 0 && !plain) {
                     mix(raw, d, layer.hadamard);
+                }
+                if (observed) {
+                    capture(layer, *observer, token, head0 + h, raw, d, plain);
                 }
                 for (int i = 0; i < variants; i++) {
                     float * out = s.queries.data() + (static_cast<int64_t>(i) * max_rows + r) * d;
                     for (int x = 0; x < d; x++) {
                         out[x] = raw[x] * scale;
                     }
-                    rotate(batch, batch.query_turn(i, token), out);
-                    if (layer.hadamard > 0 && !(turns && i == 0)) {
+                    if (!plain) {
+                        rotate(batch, batch.query_turn(i, token), out);
+                    }
+                    if (layer.hadamard > 0 && !plain && !(turns && i == 0)) {
                         mix(out, d, layer.hadamard); // it meets keys as the cache has them
                     }
                     if (few) {
@@ -430,6 +519,11 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
                 visible |= hidden < n;
             }
             if (!visible && batch.scores == nullptr) {
+                if (observed) {
+                    for (int r = 0; r < rows; r++) {
+                        std::fill_n(s.kept.data() + r * cells_padded + c0, BLOCK, MINUS_INFINITY);
+                    }
+                }
                 continue;
             }
             // Keys: float32, and transposed so that the product runs along keys.
@@ -509,11 +603,15 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
                         row[i] = layer.softcap * std::tanh(row[i]);
                     }
                 }
+                const float slope = layer.max_bias > 0 ? bias_slope(layer.max_bias, n_heads, head0 + r % heads) : 1.0f;
                 lanes best = splat(MINUS_INFINITY);
                 for (int i = 0; i < BLOCK; i += LANES) {
-                    const lanes x = load(row + i) + load(m + i);
+                    const lanes x = load(row + i) + load(m + i) * slope;
                     store(row + i, x);
                     best = x > best ? x : best;
+                }
+                if (observed) {
+                    std::copy_n(row, BLOCK, s.kept.data() + r * cells_padded + c0);
                 }
                 const float maximum = std::max(maxima[r], max_of(best));
                 if (maximum == MINUS_INFINITY) {
@@ -552,6 +650,10 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
                 total = total * shrink + std::exp(sink - maximum);
             }
             const float factor = total > 0 ? shrink / total : 0.0f;
+            if (observed && observer->observes(token) && factor > 0) {
+                record(*observer, layer, ith, token, head, layer.first_stream + stream, n_cells,
+                       s.kept.data() + r * cells_padded, maxima[r], factor);
+            }
             float * out = static_cast<float *>(dst->data) + (token * n_heads + head) * dv;
             const float * sum = s.sums.data() + static_cast<int64_t>(r) * dvp;
             for (int x = 0; x < dv; x++) {
@@ -619,6 +721,10 @@ void two_band_rotate_keys(ggml_tensor * dst, int ith, int nth, void * userdata) 
     for_rows(dst, ith, nth, [&](int64_t token, float * row) {
         rotate(batch, batch.key_turns.data() + token * batch.pairs * 2, row);
     });
+}
+
+void two_band_unmix(float * row, int width, int n) {
+    mix(row, width, n);
 }
 
 void two_band_attention(ggml_tensor * dst, int ith, int nth, void * userdata) {

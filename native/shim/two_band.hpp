@@ -1,6 +1,8 @@
-// Two-band attention: near keys at their true distance, far keys at a mapped one.
+// Our own attention kernel, in place of ggml's: on plain positions, and on two bands, near keys at their true distance and
+// far keys at a mapped one. It can be observed (observe.hpp).
 //
-// The cache holds every key in its *far* form, R(keyPosition(p)) k. A far key then costs what a plain one costs; only
+// Plain positions: queries and keys come rotated, and nothing is turned.
+// Two bands: the cache holds every key in its *far* form, R(keyPosition(p)) k. A far key then costs what a plain one costs; only
 // the keys within the window are turned to their true position, `window` of them for each query however long the text.
 // Queries come without rotation and are turned here, one form for each band.
 //
@@ -26,9 +28,9 @@ struct two_band_map {
     double factor = 1;   // leaky ReRoPE: by how much far distances are divided
 
     // Forms of a query: the near one first.
-    int variants() const { return kind == far_kind::dual_chunk ? 3 : 2; }
+    int variants() const { return kind == far_kind::none ? 1 : kind == far_kind::dual_chunk ? 3 : 2; }
     // Whether near keys are turned from their far form.
-    bool turns_near_keys() const { return kind != far_kind::dual_chunk; }
+    bool turns_near_keys() const { return kind != far_kind::none && kind != far_kind::dual_chunk; }
 
     int32_t stride() const { return chunk - window; }
     double key_position(int32_t p) const;
@@ -79,19 +81,35 @@ struct two_band_batch {
     }
 };
 
+class attention_observer;
+
+// How the queries of a layer were rotated, for taking it back.
+struct query_rotation {
+    std::vector<double> frequencies; // radians for each position; empty: not rotated
+    float length = 1;                // by which the rotation multiplied
+    int offset = 0;                  // first rotated dimension
+    bool adjacent = true;            // pairs are (2i, 2i+1); else (i, i + pairs)
+};
+
 // What one layer's attention needs beside that.
 struct two_band_layer {
     const two_band_batch * batch = nullptr;
     float scale = 1;
     float softcap = 0;
+    float max_bias = 0;        // of ALiBi (Press et al. 2022): heads' slopes fall from 2^-(max_bias / heads) on; 0: none
     int hadamard = 0;          // width of the blocks in which queries and keys were mixed for a quantised cache; 0: not
     int64_t first_stream = 0;  // of the cache, of those that the node sees
+    int index = 0;             // among the layers of the cache
+    query_rotation rotation;   // on plain positions
+    attention_observer * observer = nullptr; // NULL: nobody looks
 };
 
 // Turns every row of a rope node's input by the batch's key rotations (ggml_custom_op_t; userdata: two_band_batch).
 void two_band_rotate_keys(ggml_tensor * dst, int ith, int nth, void * userdata);
 // Copies a rope node's input (ggml_custom_op_t).
 void two_band_copy(ggml_tensor * dst, int ith, int nth, void * userdata);
+// Takes back the Walsh-Hadamard mixing of a quantised cache, in blocks of `n`, a power of two that divides `width`.
+void two_band_unmix(float * row, int width, int n);
 // In place of GGML_OP_FLASH_ATTN_EXT, with its sources (ggml_custom_op_t; userdata: two_band_layer).
 void two_band_attention(ggml_tensor * dst, int ith, int nth, void * userdata);
 

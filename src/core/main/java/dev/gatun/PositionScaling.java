@@ -60,6 +60,19 @@ final class PositionScaling {
    * @throws dev.gatun.error.UnsupportedOperationForModelException if the model cannot have it
    */
   static PositionScaling of(LlamaModel model, ContextOptions options, int contextTokens) {
+    PositionScaling resolved = resolve(model, options, contextTokens);
+    return model.isOnCpu() && options.flashAttention() != FlashAttention.OFF
+        ? new PositionScaling(
+            resolved.basis,
+            resolved.dynamic,
+            resolved.parameters.withHook(),
+            resolved.current,
+            resolved.bucketEnd)
+        : resolved;
+  }
+
+  private static PositionScaling resolve(
+      LlamaModel model, ContextOptions options, int contextTokens) {
     RopeScaling asked = options.ropeScaling();
     boolean yarnInFile = model.metadata().rope().scalingType().orElse("").equals("yarn");
     if (asked instanceof RopeScaling.ModelDefault) {

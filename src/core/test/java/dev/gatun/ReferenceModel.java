@@ -97,6 +97,22 @@ final class ReferenceModel {
     }
   }
 
+  /** Sees what a query attends to. */
+  interface Watcher {
+    /**
+     * Sees one head.
+     *
+     * @param query without rotation
+     * @param probabilities of the keys 0 to {@code position}
+     */
+    void see(int layer, int head, int position, double[] query, double[] probabilities);
+  }
+
+  /** Hides keys from queries. */
+  interface Mask {
+    boolean hides(int query, int key);
+  }
+
   private record Layer(
       double[] norm,
       double[] q,
@@ -192,6 +208,8 @@ final class ReferenceModel {
     private final double[] frequencies;
     private final boolean half;
     private final Map<Double, double[]> turns = new HashMap<>();
+    private Watcher watcher = (layer, head, position, query, probabilities) -> {};
+    private Mask mask = (query, key) -> false;
 
     /** By layer and position: all key heads, without rotation. */
     private final List<List<double[]>> keys = new ArrayList<>();
@@ -206,6 +224,18 @@ final class ReferenceModel {
         keys.add(new ArrayList<>());
         values.add(new ArrayList<>());
       }
+    }
+
+    /** Lets somebody see the attention of the tokens that follow. */
+    Text watchedBy(Watcher value) {
+      watcher = value;
+      return this;
+    }
+
+    /** Hides keys from the tokens that follow. */
+    Text masked(Mask value) {
+      mask = value;
+      return this;
     }
 
     /** Removes tokens; those that follow move back as they are. */
@@ -285,7 +315,10 @@ final class ReferenceModel {
           for (int e = 0; e < headSize; e++) {
             sum += turnedQuery[h * headSize + e] * k[kh + e];
           }
-          scores[h][j] = sum * positions.scale(i) / Math.sqrt(headSize);
+          scores[h][j] =
+              mask.hides(i, j)
+                  ? Double.NEGATIVE_INFINITY
+                  : sum * positions.scale(i) / Math.sqrt(headSize);
         }
       }
       double[] result = new double[heads * headSize];
@@ -293,9 +326,11 @@ final class ReferenceModel {
         int vh = h / (heads / keyHeads) * headSize;
         double most = Arrays.stream(scores[h]).max().orElseThrow();
         double total = 0;
+        double[] probabilities = new double[i + 1];
         for (int j = 0; j <= i; j++) {
           double weight = Math.exp(scores[h][j] - most);
           total += weight;
+          probabilities[j] = weight;
           double[] v = values.get(il).get(j);
           for (int e = 0; e < headSize; e++) {
             result[h * headSize + e] += weight * v[vh + e];
@@ -304,6 +339,11 @@ final class ReferenceModel {
         for (int e = 0; e < headSize; e++) {
           result[h * headSize + e] /= total;
         }
+        for (int j = 0; j <= i; j++) {
+          probabilities[j] /= total;
+        }
+        watcher.see(
+            il, h, i, Arrays.copyOfRange(q, h * headSize, (h + 1) * headSize), probabilities);
       }
       return result;
     }

@@ -103,6 +103,13 @@ public final class gatun_shim_h {
      */
     public static final int GATUN_NO_ROOM = -1005;
 
+    /**
+     * {@snippet lang=c :
+     * #define GATUN_OBSERVE_HEADS 1
+     * }
+     */
+    public static final int GATUN_OBSERVE_HEADS = 1;
+
     private static final class gatun_shim_abi {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_INT    );
@@ -938,6 +945,204 @@ public final class gatun_shim_h {
      */
     public static int gatun_cells_compact(MemorySegment ctx, MemorySegment out, MemorySegment err, long err_cap) {
         return (int) Carrier.call(gatun_cells_compact.ADDRESS, ctx, out, err, Carrier.of(err_cap));
+    }
+
+    private static final class gatun_attention_info {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_attention_info");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_attention_info(struct llama_context *ctx, llama_seq_id seq, struct gatun_attention_shape *out, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_attention_info(MemorySegment ctx, int seq, MemorySegment out, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_attention_info.ADDRESS, ctx, Carrier.of(seq), out, err, Carrier.of(err_cap));
+    }
+
+    private static final class gatun_attention_layers {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_attention_layers");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_attention_layers(struct llama_context *ctx, int32_t cap, int32_t *layers, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_attention_layers(MemorySegment ctx, int cap, MemorySegment layers, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_attention_layers.ADDRESS, ctx, Carrier.of(cap), layers, err, Carrier.of(err_cap));
+    }
+
+    private static final class gatun_observe_begin {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_observe_begin");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_observe_begin(struct llama_context *ctx, uint32_t flags, llama_seq_id seq, llama_pos first_position, int32_t query_tokens, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_observe_begin(MemorySegment ctx, int flags, int seq, int first_position, int query_tokens, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_observe_begin.ADDRESS, ctx, Carrier.of(flags), Carrier.of(seq), Carrier.of(first_position), Carrier.of(query_tokens), err, Carrier.of(err_cap));
+    }
+
+    private static final class gatun_observe_end {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_observe_end");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_observe_end(struct llama_context *ctx, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_observe_end(MemorySegment ctx, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_observe_end.ADDRESS, ctx, err, Carrier.of(err_cap));
+    }
+
+    private static final class gatun_observe_reset {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_observe_reset");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_observe_reset(struct llama_context *ctx, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_observe_reset(MemorySegment ctx, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_observe_reset.ADDRESS, ctx, err, Carrier.of(err_cap));
+    }
+
+    private static final class gatun_observe_scores {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_observe_scores");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_observe_scores(struct llama_context *ctx, llama_seq_id seq, int32_t cap, int32_t *positions, float *sums, float *maxima, float *last, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_observe_scores(MemorySegment ctx, int seq, int cap, MemorySegment positions, MemorySegment sums, MemorySegment maxima, MemorySegment last, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_observe_scores.ADDRESS, ctx, Carrier.of(seq), Carrier.of(cap), positions, sums, maxima, last, err, Carrier.of(err_cap));
+    }
+
+    private static final class gatun_observe_heads {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_observe_heads");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_observe_heads(struct llama_context *ctx, llama_seq_id seq, int32_t cap, float *sums, float *maxima, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_observe_heads(MemorySegment ctx, int seq, int cap, MemorySegment sums, MemorySegment maxima, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_observe_heads.ADDRESS, ctx, Carrier.of(seq), Carrier.of(cap), sums, maxima, err, Carrier.of(err_cap));
+    }
+
+    private static final class gatun_observe_queries {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_observe_queries");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_observe_queries(struct llama_context *ctx, int32_t cap, int32_t *positions, float *queries, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_observe_queries(MemorySegment ctx, int cap, MemorySegment positions, MemorySegment queries, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_observe_queries.ADDRESS, ctx, Carrier.of(cap), positions, queries, err, Carrier.of(err_cap));
+    }
+
+    private static final class gatun_memory_keys {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_memory_keys");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_memory_keys(struct llama_context *ctx, llama_seq_id seq, int32_t layer, int32_t cap, int32_t *positions, float *keys, int32_t *width, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_memory_keys(MemorySegment ctx, int seq, int layer, int cap, MemorySegment positions, MemorySegment keys, MemorySegment width, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_memory_keys.ADDRESS, ctx, Carrier.of(seq), Carrier.of(layer), Carrier.of(cap), positions, keys, width, err, Carrier.of(err_cap));
     }
 
     private static final class gatun_tokenize {

@@ -163,6 +163,14 @@ public record RopeParameters(
         type, (float) base, (float) scale, -1, -1, -1, -1, 0, Optional.empty());
   }
 
+  /**
+   * Returns a copy with a hook, through which attention can be observed. It changes nothing where
+   * there was none.
+   */
+  public RopeParameters withHook() {
+    return hook.isPresent() ? this : with(Optional.of(RopeHook.shiftsOnly()));
+  }
+
   private RopeParameters with(Optional<RopeHook> value) {
     return new RopeParameters(
         type,
