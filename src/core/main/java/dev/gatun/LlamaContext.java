@@ -4,6 +4,7 @@ import dev.gatun.error.ContextCreateException;
 import dev.gatun.error.UnsupportedOperationForModelException;
 import dev.gatun.internal.ContextParameters;
 import dev.gatun.internal.NativeAdapters;
+import dev.gatun.internal.NativeAttention;
 import dev.gatun.internal.NativeCells;
 import dev.gatun.internal.NativeContext;
 import dev.gatun.internal.NativeMemory;
@@ -49,6 +50,9 @@ public final class LlamaContext implements AutoCloseable {
   private Map<LoraAdapter, Float> loras = Map.of();
   private Optional<ControlVector> controlVector = Optional.empty();
   private long decodes;
+
+  /** The session whose attention has been added up since it was empty. */
+  private Optional<SessionCells> observed = Optional.empty();
 
   LlamaContext(LlamaModel model, ContextOptions options) {
     this.model = model;
@@ -279,12 +283,18 @@ public final class LlamaContext implements AutoCloseable {
   public Compaction compact() {
     context.guard().enter();
     try {
-      NativeCells.Compaction done = NativeCells.compact(context);
-      return new Compaction(
-          done.moved(), done.extentBefore(), done.extentAfter(), done.releasedBytes());
+      return compactCells();
     } finally {
       context.guard().exit();
     }
+  }
+
+  /** As {@link #compact}, inside the guard. What was observed of attention is gone. */
+  Compaction compactCells() {
+    notObserved();
+    NativeCells.Compaction done = NativeCells.compact(context);
+    return new Compaction(
+        done.moved(), done.extentBefore(), done.extentAfter(), done.releasedBytes());
   }
 
   /** Returns the position scaling that runs now, with every number chosen. */
@@ -440,6 +450,29 @@ public final class LlamaContext implements AutoCloseable {
   /** Tells whether a sequence of the context always finds room for all its tokens. */
   boolean hasOwnPools() {
     return options.maxSequences() == 1 || !options.unifiedKv();
+  }
+
+  /** A session's attention is added up from now on. */
+  void observed(SessionCells cells) {
+    observed = Optional.of(cells);
+  }
+
+  /** Ends the adding up, if any. */
+  void notObserved() {
+    if (observed.isPresent()) {
+      NativeAttention.end(context);
+      observed = Optional.empty();
+    }
+  }
+
+  /** Tells whether a session's attention has been added up since it was empty. */
+  boolean observes(SessionCells cells) {
+    return observed.isPresent() && observed.get() == cells;
+  }
+
+  /** Tells whether any session's attention is added up. */
+  boolean observes() {
+    return observed.isPresent();
   }
 
   /** Tells whether the scaling follows the length of the text. */

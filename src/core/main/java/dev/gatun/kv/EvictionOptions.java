@@ -12,11 +12,18 @@ import java.util.OptionalInt;
  * @param sinks tokens at the beginning that always stay: attention falls back on them
  * @param recent tokens at the end that always stay
  * @param pinned ranges of positions (as in {@code LlamaSession.positions()}) that always stay
+ * @param compact whether the context is compacted when that pays: when attention then runs over at
+ *     least a quarter and 256 fewer cells. Not while attention is added up in the context
  * @param questionTokens how many tokens at the end ask something of the text before; policies that
  *     observe a window look at their attention. Empty: as many as the policy says
  */
 public record EvictionOptions(
-    Budget budget, int sinks, int recent, List<TokenRange> pinned, OptionalInt questionTokens) {
+    Budget budget,
+    int sinks,
+    int recent,
+    List<TokenRange> pinned,
+    boolean compact,
+    OptionalInt questionTokens) {
   /** How many tokens stay. */
   public sealed interface Budget {
     /**
@@ -78,7 +85,7 @@ public record EvictionOptions(
   }
 
   private static EvictionOptions of(Budget budget) {
-    return new EvictionOptions(budget, SINKS, RECENT, List.of(), OptionalInt.empty());
+    return new EvictionOptions(budget, SINKS, RECENT, List.of(), true, OptionalInt.empty());
   }
 
   /** Returns how many of so many tokens stay. */
@@ -91,17 +98,17 @@ public record EvictionOptions(
 
   /** Returns a copy with another {@link #budget()}. */
   public EvictionOptions withBudget(Budget value) {
-    return new EvictionOptions(value, sinks, recent, pinned, questionTokens);
+    return new EvictionOptions(value, sinks, recent, pinned, compact, questionTokens);
   }
 
   /** Returns a copy with another number of {@link #sinks()}. */
   public EvictionOptions withSinks(int value) {
-    return new EvictionOptions(budget, value, recent, pinned, questionTokens);
+    return new EvictionOptions(budget, value, recent, pinned, compact, questionTokens);
   }
 
   /** Returns a copy with another number of {@link #recent()} tokens. */
   public EvictionOptions withRecent(int value) {
-    return new EvictionOptions(budget, sinks, value, pinned, questionTokens);
+    return new EvictionOptions(budget, sinks, value, pinned, compact, questionTokens);
   }
 
   /**
@@ -113,11 +120,16 @@ public record EvictionOptions(
   public EvictionOptions withPinned(int from, int to) {
     List<TokenRange> ranges = new ArrayList<>(pinned);
     ranges.add(new TokenRange(from, to));
-    return new EvictionOptions(budget, sinks, recent, ranges, questionTokens);
+    return new EvictionOptions(budget, sinks, recent, ranges, compact, questionTokens);
+  }
+
+  /** Returns a copy that compacts when it pays, or never. */
+  public EvictionOptions withCompact(boolean value) {
+    return new EvictionOptions(budget, sinks, recent, pinned, value, questionTokens);
   }
 
   /** Returns a copy with another number of {@link #questionTokens()}. */
   public EvictionOptions withQuestionTokens(int value) {
-    return new EvictionOptions(budget, sinks, recent, pinned, OptionalInt.of(value));
+    return new EvictionOptions(budget, sinks, recent, pinned, compact, OptionalInt.of(value));
   }
 }

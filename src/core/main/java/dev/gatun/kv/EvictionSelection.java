@@ -1,5 +1,6 @@
 package dev.gatun.kv;
 
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Comparator;
 import java.util.stream.IntStream;
@@ -43,19 +44,34 @@ public final class EvictionSelection {
           "sinks, recent tokens and pinned ranges are %,d tokens and the budget is %,d; raise it or pin less"
               .formatted(keep.cardinality(), budget));
     }
-    int[] sentence = spans.withinSentence() ? Sentences.of(view) : new int[n];
+    int[] sentence = spans.withinSentence() || spans.shared() ? Sentences.of(view) : new int[n];
+    float[] ranks = spans.shared() ? means(scores, sentence) : scores;
+    int[] limits = spans.withinSentence() ? sentence : new int[n];
     Iterable<Integer> order =
         IntStream.range(0, n)
                 .boxed()
-                .sorted(Comparator.comparingDouble((Integer i) -> -rank(scores[i])))
+                .sorted(Comparator.comparingDouble((Integer i) -> -rank(ranks[i])))
             ::iterator;
     for (int best : order) {
       if (left == 0) {
         break;
       }
-      left -= keepSpan(best, sentence, spans, keep, left);
+      left -= keepSpan(best, limits, spans, keep, left);
     }
     return keep;
+  }
+
+  /** Gives each token the mean of its sentence. */
+  private static float[] means(float[] scores, int[] sentence) {
+    float[] means = new float[scores.length];
+    for (int from = 0, to; from < scores.length; from = to) {
+      double sum = 0;
+      for (to = from; to < scores.length && sentence[to] == sentence[from]; to++) {
+        sum += scores[to];
+      }
+      Arrays.fill(means, from, to, (float) (sum / (to - from)));
+    }
+    return means;
   }
 
   private static double rank(float score) {

@@ -18,42 +18,56 @@ final class EvictionSpec {
     Arguments arguments = new Arguments(text, colon < 0 ? "" : spec.substring(colon + 1));
     EvictionPolicy policy =
         switch (name) {
-          case "h2o" -> new H2o();
+          case "h2o" -> new H2o(arguments.spans(Spans.none()));
           case "snapkv" -> new SnapKv(arguments.count(WINDOW), arguments.count(5));
           case "max" -> new MaximumAttention(arguments.count(WINDOW), arguments.spans(SPANS));
           case "spans" -> {
             int width = arguments.count(15);
-            yield new MaximumAttention(WINDOW, new Spans(width / 2, width - 1 - width / 2, false));
+            yield new MaximumAttention(WINDOW, Spans.fixed(width / 2, width - 1 - width / 2));
           }
           case "sentences" -> new MaximumAttention(arguments.count(WINDOW), Spans.sentences());
           case "contrast" ->
               new ContrastAttention(
                   arguments.count(WINDOW), arguments.count(WINDOW), arguments.spans(SPANS));
           case "lookahead" -> new Lookahead(arguments.count(8), arguments.spans(SPANS));
-          case "tova" -> new Tova();
-          case "keynorm" -> new KeyNorm();
-          case "keydiff" -> new KeyDiff();
-          case "expected" -> new ExpectedAttention(arguments.count(128), arguments.count(128));
-          case "kvzip" -> new KvZip(arguments.count(64), arguments.spans(Spans.around(1, 1)));
+          case "tova" -> new Tova(arguments.spans(Spans.none()));
+          case "keynorm" -> new KeyNorm(arguments.spans(Spans.none()));
+          case "keydiff" -> new KeyDiff(false, arguments.spans(Spans.none()));
+          case "plaindiff" -> new KeyDiff(true, arguments.spans(Spans.none()));
+          case "expected" ->
+              new ExpectedAttention(
+                  arguments.count(128), arguments.count(128), arguments.spans(Spans.none()));
+          case "kvzip" -> new KvZip(arguments.count(32), arguments.spans(Spans.fixed(4, 4)));
           case "random" -> new RandomEviction(arguments.number(0));
           case "recent" -> new Recency();
           default ->
               throw new IllegalArgumentException(
-                  "'%s' is no eviction policy; there are contrast, lookahead, max, spans, sentences, snapkv, h2o, tova, kvzip, expected, keydiff, keynorm, recent and random"
+                  "'%s' is no eviction policy; there are contrast, lookahead, max, spans, sentences, snapkv, h2o, tova, kvzip, expected, keydiff, plaindiff, keynorm, recent and random"
                       .formatted(text));
         };
     arguments.end();
     return policy;
   }
 
-  /** Writes spans as they are read: {@code 3-7}, {@code 15} for a fixed width, {@code sentence}. */
+  /**
+   * Writes spans as they are read: {@code 3-7}, {@code 15} for a fixed width, {@code sentence}, or
+   * {@code mean} for sentences by their mean.
+   */
   static String write(Spans spans) {
     if (spans.equals(Spans.sentences())) {
       return "sentence";
     }
+    if (spans.equals(Spans.sentenceMeans())) {
+      return "mean";
+    }
     return spans.withinSentence()
         ? spans.before() + "-" + spans.after()
         : spans.before() + "+" + spans.after();
+  }
+
+  /** Returns a name that says spans only where there are any. */
+  static String name(String word, Spans spans) {
+    return spans.equals(Spans.none()) ? word : word + ":" + write(spans);
   }
 
   /** What stands behind the colon, between slashes. */
@@ -98,11 +112,14 @@ final class EvictionSpec {
       if (text.equals("sentence")) {
         return Spans.sentences();
       }
+      if (text.equals("mean")) {
+        return Spans.sentenceMeans();
+      }
       boolean within = text.indexOf('-') >= 0;
       String[] sides = text.split("[-+]", -1);
       try {
         if (sides.length == 2) {
-          return new Spans(Integer.parseInt(sides[0]), Integer.parseInt(sides[1]), within);
+          return new Spans(Integer.parseInt(sides[0]), Integer.parseInt(sides[1]), within, false);
         }
       } catch (IllegalArgumentException e) {
         throw new IllegalArgumentException(wrong(text), e);
@@ -119,7 +136,7 @@ final class EvictionSpec {
     }
 
     private String wrong(String part) {
-      return "'%s' in '%s' is not what the policy takes there: a number, or for a span 3-7 (within the sentence), 7+7, or sentence"
+      return "'%s' in '%s' is not what the policy takes there: a number, or for a span 3-7 (within the sentence), 7+7, sentence or mean"
           .formatted(part, spec);
     }
   }

@@ -10,11 +10,16 @@ package dev.gatun.kv;
  *
  * @param window queries of how many last tokens are looked at
  * @param future over how many positions the rotation is averaged
+ * @param spans which neighbours stay too
  */
-public record ExpectedAttention(int window, int future) implements EvictionPolicy {
+public record ExpectedAttention(int window, int future, Spans spans) implements EvictionPolicy {
   @Override
   public String name() {
-    return "expected:" + window + "/" + future;
+    return "expected:"
+        + window
+        + "/"
+        + future
+        + (spans.equals(Spans.none()) ? "" : "/" + EvictionSpec.write(spans));
   }
 
   @Override

@@ -5,11 +5,13 @@ package dev.gatun.kv;
  *
  * <p>Source: Zhang et al., "H2O: Heavy-Hitter Oracle", 2023, algorithm 1, with one set of tokens
  * for all layers and heads.
+ *
+ * @param spans which neighbours stay too
  */
-public record H2o() implements EvictionPolicy {
+public record H2o(Spans spans) implements EvictionPolicy {
   @Override
   public String name() {
-    return "h2o";
+    return EvictionSpec.name("h2o", spans);
   }
 
   @Override

@@ -4,12 +4,16 @@ package dev.gatun.kv;
  * Keeps the keys that differ most from the others: the smallest cosine with the mean of the
  * normalised keys, as the mean over layers and heads. Needs no query and no attention.
  *
- * <p>Source: Park et al., "KeyDiff", 2025, equation 6.
+ * <p>Source: Park et al., "KeyDiff", 2025, equation 6, which takes the keys as they are in the
+ * cache. Before the rotation they tell more of what a token is about.
+ *
+ * @param unrotated whether the rotation is taken back first
+ * @param spans which neighbours stay too
  */
-public record KeyDiff() implements EvictionPolicy {
+public record KeyDiff(boolean unrotated, Spans spans) implements EvictionPolicy {
   @Override
   public String name() {
-    return "keydiff";
+    return EvictionSpec.name(unrotated ? "plaindiff" : "keydiff", spans);
   }
 
   @Override
@@ -22,7 +26,7 @@ public record KeyDiff() implements EvictionPolicy {
     int n = view.size();
     float[] scores = new float[n];
     for (int layer = 0; layer < view.layers(); layer++) {
-      Keys keys = Keys.of(view, layer);
+      Keys keys = unrotated ? Keys.unrotated(view, layer) : Keys.of(view, layer);
       for (int head = 0; head < view.keyHeads(); head++) {
         double[] anchor = new double[view.headSize()];
         for (int i = 0; i < n; i++) {

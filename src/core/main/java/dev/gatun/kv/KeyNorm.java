@@ -6,11 +6,13 @@ package dev.gatun.kv;
  *
  * <p>Source: Devoto et al., "A Simple and Effective L2 Norm-Based Strategy for KV Cache
  * Compression", 2024.
+ *
+ * @param spans which neighbours stay too
  */
-public record KeyNorm() implements EvictionPolicy {
+public record KeyNorm(Spans spans) implements EvictionPolicy {
   @Override
   public String name() {
-    return "keynorm";
+    return EvictionSpec.name("keynorm", spans);
   }
 
   @Override

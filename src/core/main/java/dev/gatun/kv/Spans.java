@@ -7,8 +7,9 @@ package dev.gatun.kv;
  * @param before most tokens before it
  * @param after most tokens after it
  * @param withinSentence whether they must belong to the same sentence
+ * @param shared whether the tokens of a sentence share the mean of their scores
  */
-public record Spans(int before, int after, boolean withinSentence) {
+public record Spans(int before, int after, boolean withinSentence, boolean shared) {
   private static final int MOST = 1 << 20;
 
   /** Checks the numbers. */
@@ -21,16 +22,26 @@ public record Spans(int before, int after, boolean withinSentence) {
 
   /** Each token for itself. */
   public static Spans none() {
-    return new Spans(0, 0, false);
+    return new Spans(0, 0, false, false);
   }
 
   /** So many tokens of the same sentence on each side. */
   public static Spans around(int before, int after) {
-    return new Spans(before, after, true);
+    return new Spans(before, after, true, false);
   }
 
-  /** Whole sentences. */
+  /** So many tokens on each side. */
+  public static Spans fixed(int before, int after) {
+    return new Spans(before, after, false, false);
+  }
+
+  /** Whole sentences, for the sake of their best token. */
   public static Spans sentences() {
-    return new Spans(MOST, MOST, true);
+    return new Spans(MOST, MOST, true, false);
+  }
+
+  /** Whole sentences, by the mean of their scores. */
+  public static Spans sentenceMeans() {
+    return new Spans(MOST, MOST, true, true);
   }
 }

@@ -5,11 +5,13 @@ package dev.gatun.kv;
  *
  * <p>Source: Oren et al., "Transformers are Multi-State RNNs", 2024, section 3.2, with one set of
  * tokens for all layers.
+ *
+ * @param spans which neighbours stay too
  */
-public record Tova() implements EvictionPolicy {
+public record Tova(Spans spans) implements EvictionPolicy {
   @Override
   public String name() {
-    return "tova";
+    return EvictionSpec.name("tova", spans);
   }
 
   @Override
