@@ -20,6 +20,7 @@ final class Commands {
           "passkey",
           "needle",
           "stretch",
+          "evict-eval",
           "rope-search",
           "stream",
           "help",
@@ -42,6 +43,7 @@ final class Commands {
       case "passkey" -> new PasskeyCommand();
       case "needle" -> new NeedleCommand();
       case "stretch" -> new StretchCommand();
+      case "evict-eval" -> new EvictEvalCommand();
       case "rope-search" -> new RopeSearchCommand();
       case "stream" -> new StreamCommand();
       case "help" -> new HelpCommand();
