@@ -128,6 +128,23 @@ final class SessionCells {
     decodeTo(size, operation, QUIET);
   }
 
+  /** Takes tokens out of the cache and keeps them, to be read again. */
+  void unread(int index) {
+    if (index < decoded) {
+      if (!goBackTo(index)) {
+        throw cannotGoBackTo(index);
+      }
+      logitsAt = -1;
+    }
+  }
+
+  /** Reads the tokens that are held but not in the cache, up to an index. */
+  void readTo(int end, Operation operation) {
+    if (decoded < end) {
+      decodeTo(end, operation, QUIET);
+    }
+  }
+
   private void decodeTo(int end, Operation operation, PrefillProgress progress) {
     followLength(end, operation);
     decodeRange(end, operation, progress);
@@ -454,6 +471,9 @@ final class SessionCells {
 
   /** Forgets the cells and keeps the tokens, which are read again with the next call. */
   void drop() {
+    if (owner.observes(this) && decoded > 0) {
+      owner.notObserved();
+    }
     checkpoints.clear();
     NativeMemory.removeAll(context, sequence);
     decoded = 0;

@@ -225,8 +225,7 @@ class RetrievalMemoryTest {
         RetrievalMemory memory = RetrievalMemory.over(context, SMALL)) {
       Cancellation cancellation = Cancellation.create();
       cancellation.cancel();
-      assertThrows(
-          OperationCancelledException.class, () -> memory.append(prose, cancellation));
+      assertThrows(OperationCancelledException.class, () -> memory.append(prose, cancellation));
       assertEquals(0, memory.pages());
 
       memory.append(" Felix works as a sailor.");
