@@ -7,12 +7,14 @@ import dev.gatun.internal.NativeAdapters;
 import dev.gatun.internal.NativeCells;
 import dev.gatun.internal.NativeContext;
 import dev.gatun.internal.NativeMemory;
+import dev.gatun.internal.NativeSparse;
 import dev.gatun.kv.CellLayout;
 import dev.gatun.kv.Compaction;
 import dev.gatun.kv.KvCacheType;
 import dev.gatun.kv.KvLayout;
 import dev.gatun.kv.KvPlan;
 import dev.gatun.kv.KvSettings;
+import dev.gatun.kv.SparseAttention;
 import dev.gatun.rope.Dynamic;
 import dev.gatun.rope.FactorTable;
 import dev.gatun.rope.RopeScaling;
@@ -108,6 +110,7 @@ public final class LlamaContext implements AutoCloseable {
     freeSequences.set(0, options.maxSequences());
     this.layout = StateIdentity.layout(this);
     reading = new Reading(NO_ADAPTERS, microBatchTokens());
+    leaveOut(options.sparseAttention());
   }
 
   int microBatchTokens() {
@@ -117,6 +120,28 @@ public final class LlamaContext implements AutoCloseable {
   /** Returns what is equal for contexts that read tokens of one model and scaling the same way. */
   Object reading() {
     return reading;
+  }
+
+  private void leaveOut(SparseAttention sparse) {
+    if (sparse instanceof SparseAttention.Full) {
+      return;
+    }
+    try {
+      if (!model.isOnCpu()) {
+        throw new UnsupportedOperationForModelException(
+            "%s works with all layers on the CPU only; load the model with GpuLayers.none()"
+                .formatted(sparse.describe()));
+      }
+      context.guard().enter();
+      try {
+        NativeSparse.set(context, sparse, false);
+      } finally {
+        context.guard().exit();
+      }
+    } catch (RuntimeException e) {
+      context.close();
+      throw e;
+    }
   }
 
   /**

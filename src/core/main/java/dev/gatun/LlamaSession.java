@@ -372,8 +372,9 @@ public final class LlamaSession implements AutoCloseable {
 
   /**
    * Copies the session: its tokens, their cells and its checkpoints. {@link SessionState#write}
-   * puts the copy into a file. A sliding window's cells are then put down anew as {@link #restore}
-   * puts them, so that this session and a restored one go on bit for bit alike.
+   * puts the copy into a file. Where no other sequence shares the pool, a sliding window's cells
+   * are then put down anew as {@link #restore} puts them, so that this session and a restored one
+   * go on bit for bit alike.
    *
    * @throws UnsupportedOperationForModelException if the model's memory cannot be copied
    */

@@ -514,6 +514,7 @@ final class SessionCells {
     }
     held.set(state.tokens(), state.positions());
     decoded = state.decoded();
+    held.closeGapsFrom(decoded); // what was not read yet follows the last cell
     checkpoints.set(state.checkpointStates());
     if (state.reading().how().equals(owner.reading())) {
       plain = state.reading().plain();
@@ -535,7 +536,8 @@ final class SessionCells {
    * decides in which order attention sums over them, and so the last bits of the logits.
    */
   void settleWindow() {
-    boolean rolling = !owner.model().isRecurrent() && owner.needsCheckpoints();
+    boolean rolling =
+        !owner.model().isRecurrent() && owner.needsCheckpoints() && owner.hasOwnPools();
     if (rolling && decoded > owner.model().slidingWindowTokens()) {
       try (Arena arena = Arena.ofConfined()) {
         MemorySegment window = NativeMemory.save(context, sequence, Part.PARTIAL, arena);

@@ -3,6 +3,7 @@ package dev.gatun;
 import dev.gatun.gguf.ModelMetadata;
 import dev.gatun.internal.NativeMemory;
 import dev.gatun.kv.CellLayout;
+import dev.gatun.kv.SparseAttention;
 import dev.gatun.kv.StateSettings;
 import java.util.Map;
 import java.util.Optional;
@@ -51,6 +52,9 @@ final class StateIdentity {
         "all cells of sliding windows",
         yesNo(options.fullSlidingWindow() || context.model().slidingWindowTokens() == 0));
     entries.put("mixed keys", yesNo(System.getenv("LLAMA_ATTN_ROT_DISABLE") == null));
+    if (!(options.sparseAttention() instanceof SparseAttention.Full)) {
+      entries.put("sparse attention", options.sparseAttention().describe());
+    }
     context.adaptersText().ifPresent(text -> entries.put("adapters", text));
     return new StateSettings(entries);
   }

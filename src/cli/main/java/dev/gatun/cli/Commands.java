@@ -23,6 +23,7 @@ final class Commands {
           "stretch",
           "rope-search",
           "stream",
+          "memory-eval",
           "help",
           "generate-completion",
           "train-start");
@@ -46,6 +47,7 @@ final class Commands {
       case "stretch" -> new StretchCommand();
       case "rope-search" -> new RopeSearchCommand();
       case "stream" -> new StreamCommand();
+      case "memory-eval" -> new MemoryEvalCommand();
       case "help" -> new HelpCommand();
       case "generate-completion" -> new CompletionCommand();
       case "train-start" -> new TrainCommand();
