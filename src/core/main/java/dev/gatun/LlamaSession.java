@@ -53,8 +53,8 @@ public final class LlamaSession implements AutoCloseable {
     this.context = context;
     this.options = options;
     this.cells = new SessionCells(owner, context, sequence, options.checkpoints(), () -> closed);
-    this.overflow = new Overflow(owner, cells, options);
     this.evictor = new Evictor(owner, context, cells);
+    this.overflow = new Overflow(owner, cells, evictor, options);
   }
 
   /** Returns the context. */

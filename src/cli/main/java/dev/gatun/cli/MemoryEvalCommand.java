@@ -92,9 +92,7 @@ final class MemoryEvalCommand extends Command {
             "--candidates",
             "N",
             "Tokens of pages that the model looks at for a question; 0: keys alone decide (16,384).",
-            v ->
-                options =
-                    options.withCandidateTokens(Values.whole("--candidates", v, 0, 1 << 30)))
+            v -> options = options.withCandidateTokens(Values.whole("--candidates", v, 0, 1 << 30)))
         .value(
             "--draft",
             "N",
@@ -215,8 +213,7 @@ final class MemoryEvalCommand extends Command {
                 json.writeNumberProperty("fileBytes", r.fileBytes());
                 json.writeNumberProperty("keyBytes", r.keyBytes());
                 if (r.residentGrowth().isPresent()) {
-                  json.writeNumberProperty(
-                      "residentGrowthBytes", r.residentGrowth().getAsLong());
+                  json.writeNumberProperty("residentGrowthBytes", r.residentGrowth().getAsLong());
                 }
               }));
       return;
