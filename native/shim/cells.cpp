@@ -427,6 +427,7 @@ int32_t gatun_cells_write(struct llama_context * ctx, llama_seq_id seq, const st
     return guarded("gatun_cells_write", err, err_cap, [&]() -> int32_t {
         gatun_pages_invalidate(ctx);
         require(pieces != nullptr || n_pieces == 0, "pieces may not be NULL");
+        gatun_pages_invalidate(ctx);
         write_pieces(ctx, seq, pieces, n_pieces);
         return GATUN_OK;
     });
@@ -467,6 +468,7 @@ int32_t gatun_cells_copy_private(struct llama_context * ctx, llama_seq_id seq, l
                                                     " shares with others (" + std::to_string(cells.get_used()) +
                                                     " of " + std::to_string(cells.size()) + " used)"};
         }
+        gatun_pages_invalidate(ctx);
         for (size_t c = 0; c < caches.size(); c++) {
             copy_rows(rows_of(ctx, caches[c], seq), shared[c], places[c]);
         }
@@ -494,6 +496,7 @@ int32_t gatun_cells_compact(struct llama_context * ctx, struct gatun_compaction 
         require(!caches.empty(), "the memory of this model has no key/value cells");
         require(ctx->get_model().hparams.n_pos_per_embd() == 1, "the cells of this model hold more than a position");
         settle(ctx);
+        gatun_pages_invalidate(ctx);
         for (llama_kv_cache * cache : caches) {
             for (uint32_t stream = 0; stream < cache->get_n_stream(); stream++) {
                 const auto seq = static_cast<llama_seq_id>(stream);

@@ -4,6 +4,7 @@ import dev.gatun.error.ContextCreateException;
 import dev.gatun.error.UnsupportedOperationForModelException;
 import dev.gatun.internal.ContextParameters;
 import dev.gatun.internal.NativeAdapters;
+import dev.gatun.internal.NativeAttention;
 import dev.gatun.internal.NativeCells;
 import dev.gatun.internal.NativeContext;
 import dev.gatun.internal.NativeMemory;
@@ -64,6 +65,9 @@ public final class LlamaContext implements AutoCloseable {
   private record Reading(Object adapters, int microBatchTokens, SparseAttention sparseAttention) {}
 
   private static final Object NO_ADAPTERS = new Object();
+
+  /** The session whose attention has been added up since it was empty. */
+  private Optional<SessionCells> observed = Optional.empty();
 
   LlamaContext(LlamaModel model, ContextOptions options) {
     this.model = model;
@@ -292,6 +296,27 @@ public final class LlamaContext implements AutoCloseable {
     return context.sequenceTokens();
   }
 
+  /**
+   * Returns how many of the {@link #contextTokens()} KV cells are in use, by sessions or by the
+   * prefix cache; one that several share counts once. Of a sliding-window model: of the layers
+   * without a window.
+   *
+   * @throws UnsupportedOperationForModelException if the model keeps recurrent states only
+   */
+  public int usedCells() {
+    context.guard().enter();
+    try {
+      int pools = options.unifiedKv() ? 1 : options.maxSequences();
+      int used = 0;
+      for (int sequence = 0; sequence < pools; sequence++) {
+        used += NativeCells.usage(context, sequence).used();
+      }
+      return used;
+    } finally {
+      context.guard().exit();
+    }
+  }
+
   /** Returns what the context and its model take on each device, as the native side reports it. */
   public List<MemoryUse> memory() {
     context.guard().enter();
@@ -405,12 +430,18 @@ public final class LlamaContext implements AutoCloseable {
   public Compaction compact() {
     context.guard().enter();
     try {
-      NativeCells.Compaction done = NativeCells.compact(context);
-      return new Compaction(
-          done.moved(), done.extentBefore(), done.extentAfter(), done.releasedBytes());
+      return compactCells();
     } finally {
       context.guard().exit();
     }
+  }
+
+  /** As {@link #compact}, inside the guard. What was observed of attention is gone. */
+  Compaction compactCells() {
+    notObserved();
+    NativeCells.Compaction done = NativeCells.compact(context);
+    return new Compaction(
+        done.moved(), done.extentBefore(), done.extentAfter(), done.releasedBytes());
   }
 
   /** Returns the position scaling that runs now, with every number chosen. */
@@ -568,6 +599,29 @@ public final class LlamaContext implements AutoCloseable {
   /** Tells whether a sequence of the context always finds room for all its tokens. */
   boolean hasOwnPools() {
     return options.maxSequences() == 1 || !options.unifiedKv();
+  }
+
+  /** A session's attention is added up from now on. */
+  void observed(SessionCells cells) {
+    observed = Optional.of(cells);
+  }
+
+  /** Ends the adding up, if any. */
+  void notObserved() {
+    if (observed.isPresent()) {
+      NativeAttention.end(context);
+      observed = Optional.empty();
+    }
+  }
+
+  /** Tells whether a session's attention has been added up since it was empty. */
+  boolean observes(SessionCells cells) {
+    return observed.isPresent() && observed.get() == cells;
+  }
+
+  /** Tells whether any session's attention is added up. */
+  boolean observes() {
+    return observed.isPresent();
   }
 
   /** Tells whether the scaling follows the length of the text. */

@@ -205,6 +205,16 @@ public final class PrefixCache implements AutoCloseable {
     tiers.forgetAll();
   }
 
+  /** Throws when the context does not hold what the tree says. For tests. */
+  void verify() {
+    owner.enter();
+    try {
+      tiers.verify();
+    } finally {
+      owner.exit();
+    }
+  }
+
   /** Gives cells to a session that needs them; tells whether it gave any. */
   boolean yieldCells(int count) {
     return tiers.yieldCells(count);

@@ -128,6 +128,23 @@ final class SessionCells {
     decodeTo(size, operation, QUIET);
   }
 
+  /** Takes tokens out of the cache and keeps them, to be read again. */
+  void unread(int index) {
+    if (index < decoded) {
+      if (!goBackTo(index)) {
+        throw cannotGoBackTo(index);
+      }
+      logitsAt = -1;
+    }
+  }
+
+  /** Reads the tokens that are held but not in the cache, up to an index. */
+  void readTo(int end, Operation operation) {
+    if (decoded < end) {
+      decodeTo(end, operation, QUIET);
+    }
+  }
+
   private void decodeTo(int end, Operation operation, PrefillProgress progress) {
     followLength(end, operation);
     decodeRange(end, operation, progress);
@@ -454,6 +471,9 @@ final class SessionCells {
 
   /** Forgets the cells and keeps the tokens, which are read again with the next call. */
   void drop() {
+    if (owner.observes(this) && decoded > 0) {
+      owner.notObserved();
+    }
     checkpoints.clear();
     NativeMemory.removeAll(context, sequence);
     decoded = 0;
@@ -514,6 +534,7 @@ final class SessionCells {
     }
     held.set(state.tokens(), state.positions());
     decoded = state.decoded();
+    held.closeGapsFrom(decoded); // what was not read yet follows the last cell
     checkpoints.set(state.checkpointStates());
     if (state.reading().how().equals(owner.reading())) {
       plain = state.reading().plain();
@@ -535,7 +556,8 @@ final class SessionCells {
    * decides in which order attention sums over them, and so the last bits of the logits.
    */
   void settleWindow() {
-    boolean rolling = !owner.model().isRecurrent() && owner.needsCheckpoints();
+    boolean rolling =
+        !owner.model().isRecurrent() && owner.needsCheckpoints() && owner.hasOwnPools();
     if (rolling && decoded > owner.model().slidingWindowTokens()) {
       try (Arena arena = Arena.ofConfined()) {
         MemorySegment window = NativeMemory.save(context, sequence, Part.PARTIAL, arena);

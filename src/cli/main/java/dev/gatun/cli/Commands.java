@@ -21,8 +21,10 @@ final class Commands {
           "passkey",
           "needle",
           "stretch",
+          "evict-eval",
           "rope-search",
           "stream",
+          "memory-eval",
           "help",
           "generate-completion",
           "train-start");
@@ -44,8 +46,10 @@ final class Commands {
       case "passkey" -> new PasskeyCommand();
       case "needle" -> new NeedleCommand();
       case "stretch" -> new StretchCommand();
+      case "evict-eval" -> new EvictEvalCommand();
       case "rope-search" -> new RopeSearchCommand();
       case "stream" -> new StreamCommand();
+      case "memory-eval" -> new MemoryEvalCommand();
       case "help" -> new HelpCommand();
       case "generate-completion" -> new CompletionCommand();
       case "train-start" -> new TrainCommand();

@@ -58,6 +58,29 @@ final class Facts {
     return facts;
   }
 
+  /** The most facts of all kinds together whose questions have one answer each. */
+  static final int MOST_DISTINCT = 120;
+
+  /**
+   * Draws facts of all kinds in turn, of which each question has one answer: no name comes twice
+   * within a kind, but a person may have a pass key, a town and work.
+   *
+   * @param count how many, at most {@link #MOST_DISTINCT}
+   * @param random where chance comes from
+   */
+  static List<Fact> drawDistinct(int count, RandomGenerator random) {
+    FactKind[] kinds = FactKind.values();
+    List<List<Fact>> byKind = new ArrayList<>();
+    for (FactKind kind : kinds) {
+      byKind.add(draw(List.of(kind), MOST, Wording.defaults(), random));
+    }
+    List<Fact> facts = new ArrayList<>(count);
+    for (int i = 0; i < count; i++) {
+      facts.add(byKind.get(i % kinds.length).get(i / kinds.length));
+    }
+    return facts;
+  }
+
   private static Fact fact(
       FactKind kind, String name, String thing, Wording wording, RandomGenerator random) {
     return switch (kind) {

@@ -272,6 +272,13 @@ public final class NativeAttention {
     }
   }
 
+  /** Returns the elements of one head. */
+  public static int headSize(NativeContext context) {
+    try (Arena call = Arena.ofConfined()) {
+      return gatun_attention_shape.head_size(shape(context, 0, call));
+    }
+  }
+
   private static int[] layers(NativeContext context, int count, Arena call) {
     MemorySegment layers = call.allocate(ValueLayout.JAVA_INT, count);
     ErrorBuffer error = context.error();

@@ -3,9 +3,11 @@ package dev.gatun.internal;
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_adapter_lora_load;
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_model_default_params;
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_model_load;
+import static dev.gatun.bindings.generated.llama_h.LLAMA_ROPE_TYPE_NORM;
 import static dev.gatun.bindings.generated.llama_h.llama_adapter_lora_free;
 import static dev.gatun.bindings.generated.llama_h.llama_model_free;
 import static dev.gatun.bindings.generated.llama_h.llama_model_get_vocab;
+import static dev.gatun.bindings.generated.llama_h.llama_model_rope_type;
 
 import dev.gatun.bindings.ProgressCallback;
 import dev.gatun.bindings.Segments;
@@ -112,6 +114,14 @@ public final class NativeModel {
   /** Returns the {@code llama_vocab}; use it between {@code guard().enter()} and {@code exit()}. */
   public MemorySegment vocab() {
     return vocab;
+  }
+
+  /**
+   * Tells whether a rotation turns neighbouring elements together ({@code llama_model_rope_type});
+   * else those half a head apart. Inside the guard of a context of the model.
+   */
+  public boolean turnsNeighbours() {
+    return llama_model_rope_type(handle) == LLAMA_ROPE_TYPE_NORM;
   }
 
   /** Returns the vocabulary with the pieces that were asked for so far; one for all users. */

@@ -1,0 +1,244 @@
+package dev.gatun.cli;
+
+import dev.gatun.Cancellation;
+import dev.gatun.LlamaContext;
+import dev.gatun.LlamaModel;
+import dev.gatun.RetrievalOptions;
+import dev.gatun.eval.ContextScaling;
+import dev.gatun.eval.MemoryAnswer;
+import dev.gatun.eval.MemoryResult;
+import dev.gatun.eval.MemoryRun;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+
+/** Hides facts in a text far longer than the cache, and asks for them through retrieval memory. */
+final class MemoryEvalCommand extends Command {
+  private static final int DEFAULT_TOKENS = 200_000;
+  private static final int DEFAULT_NEEDLES = 50;
+  private static final double MEGABYTE = 1e6;
+
+  private final EvalFlags flags = new EvalFlags();
+  private ContextScaling scaling = ContextScaling.parse("rerope");
+  private RetrievalOptions options = RetrievalOptions.defaults();
+  private int tokens = DEFAULT_TOKENS;
+  private int needles = DEFAULT_NEEDLES;
+  private int cells = options.residentTokens();
+  private int recall = options.recallTokens();
+  private long seed;
+
+  @Override
+  String name() {
+    return "memory-eval";
+  }
+
+  @Override
+  String summary() {
+    return "Asks for facts in a text far longer than the cache";
+  }
+
+  @Override
+  String footer() {
+    return """
+    The text is read in segments, its cells are kept in memory or in a file, and the few pages that
+    matter for a question are brought back.
+
+      gatun memory-eval --tokens 200000 --needles 50 --cells 2048
+      gatun memory-eval --tokens 1000000 --needles 100 --cells 4096 --disk pages.bin --json
+    """;
+  }
+
+  @Override
+  void declare(OptionTable table) {
+    flags.declareModel(table);
+    flags.declareText(table, "Memory:");
+    table
+        .value(
+            "--rope",
+            "SPEC",
+            "Position scaling (rerope: pages come back without a turn of their keys).",
+            v -> scaling = EvalFlags.scalings("--rope", v).getFirst())
+        .value(
+            "--tokens",
+            "N",
+            "Length of the text, made of the sentences in any order, again and again (200,000).",
+            v -> tokens = Values.whole("--tokens", v, 1, 1 << 30))
+        .value(
+            "--needles",
+            "N",
+            "Facts hidden in it and asked for (50).",
+            v -> needles = Values.whole("--needles", v, 1, MemoryRun.mostNeedles()))
+        .value(
+            "--cells",
+            "N",
+            "Most cells in the cache at a time (2,048).",
+            v -> cells = Values.whole("--cells", v, 256, 1 << 24))
+        .value(
+            "--recall",
+            "N",
+            "Most tokens of pages brought back for a question (512).",
+            v -> recall = Values.whole("--recall", v, 64, 1 << 24))
+        .value(
+            "--keys",
+            "attention|words|both",
+            "What pages are found by, before the model looks at the best (both).",
+            v ->
+                options =
+                    options.withKeys(
+                        RetrievalOptions.Keys.valueOf(
+                            Values.word("--keys", v, List.of("attention", "words", "both"))
+                                .toUpperCase(Locale.ROOT))))
+        .value(
+            "--candidates",
+            "N",
+            "Tokens of pages that the model looks at for a question; 0: keys alone decide (16,384).",
+            v -> options = options.withCandidateTokens(Values.whole("--candidates", v, 0, 1 << 30)))
+        .value(
+            "--draft",
+            "N",
+            "Most tokens of the drafted answer that is searched with; 0: none (24).",
+            v -> options = options.withDraftTokens(Values.whole("--draft", v, 0, 1 << 16)))
+        .value(
+            "--disk",
+            "FILE",
+            "Keep the pages in this new file, which is deleted at the end.",
+            v -> options = options.withFile(Path.of(v)))
+        .value(
+            "-s,--seed",
+            "N",
+            "Another text and other facts (0).",
+            v -> seed = Values.whole("--seed", v, 0, Integer.MAX_VALUE))
+        .flag(
+            "-v,--verbose",
+            "Show the native side's log on standard error.",
+            () -> {
+              CliLoggers.show();
+              debug();
+            });
+  }
+
+  @Override
+  int call(Io io) {
+    flags.model.path(); // a missing model is said before a large text is read
+    if (recall >= cells) {
+      throw CliException.usage(
+          "--recall %,d must be less than --cells %,d".formatted(recall, cells));
+    }
+    String text = flags.text();
+    Cancellation cancellation = Cancellation.create();
+    try (Interrupts _ = Interrupts.cancelling(cancellation);
+        LlamaModel model = flags.model.load(io, flags.json(), cancellation);
+        LlamaContext context =
+            model.newContext(
+                flags
+                    .context()
+                    .withContextTokens(cells)
+                    .withMaxSequences(2)
+                    .withUnifiedKv(true)
+                    .withRopeScaling(scaling.at(model, cells)));
+        ProgressBar bar = new ProgressBar(io, "reading")) {
+      MemoryResult result =
+          MemoryRun.of(context, text, tokens, needles, seed)
+              .run(
+                  options.withResidentTokens(cells).withRecallTokens(recall),
+                  cancellation,
+                  listener(io, bar));
+      show(io, result);
+    }
+    return ExitCode.OK;
+  }
+
+  private MemoryRun.Listener listener(Io io, ProgressBar bar) {
+    return new MemoryRun.Listener() {
+      @Override
+      public void onRead(int done, int total) {
+        bar.update((double) done / total);
+      }
+
+      @Override
+      public void onAnswer(MemoryAnswer answer) {
+        if (flags.json()) {
+          showJson(io, answer);
+        } else if (!answer.right()) {
+          bar.close();
+          io.line(
+              "%s %s is right, the answer was %s (its page was %s)"
+                  .formatted(
+                      answer.question(),
+                      answer.expected(),
+                      answer.answer().strip(),
+                      answer.recalled() ? "there" : "not found"));
+        }
+      }
+    };
+  }
+
+  private static void showJson(Io io, MemoryAnswer a) {
+    io.line(
+        Json.line(
+            json -> {
+              json.writeStringProperty("question", a.question());
+              json.writeStringProperty("expected", a.expected());
+              json.writeStringProperty("answer", a.answer());
+              json.writeBooleanProperty("right", a.right());
+              json.writeBooleanProperty("recalled", a.recalled());
+              json.writeNumberProperty("at", a.at());
+              json.writeNumberProperty("candidates", a.report().candidates());
+              json.writeNumberProperty("rounds", a.report().rounds());
+              json.writeNumberProperty("recalledPages", a.report().recalledPages());
+              json.writeNumberProperty("recalledTokens", a.report().recalledTokens());
+              json.writeNumberProperty("searchMs", a.report().searching().toNanos() / 1e6);
+              json.writeNumberProperty("lookMs", a.report().looking().toNanos() / 1e6);
+              json.writeNumberProperty("placeMs", a.report().placing().toNanos() / 1e6);
+              json.writeNumberProperty("answerMs", a.answering().toNanos() / 1e6);
+              json.writeNumberProperty("ms", a.total().toNanos() / 1e6);
+            }));
+  }
+
+  private void show(Io io, MemoryResult r) {
+    if (flags.json()) {
+      io.line(
+          Json.line(
+              json -> {
+                json.writeNumberProperty("tokens", r.tokens());
+                json.writeNumberProperty("needles", r.answers().size());
+                json.writeNumberProperty("found", r.found());
+                json.writeNumberProperty("recalled", r.recalled());
+                json.writeNumberProperty("pages", r.pages());
+                json.writeNumberProperty("residentCells", r.residentCells());
+                json.writeNumberProperty("meanMs", r.meanMillis());
+                json.writeNumberProperty("maxMs", r.maxMillis());
+                json.writeNumberProperty("readMs", r.reading().toNanos() / 1e6);
+                json.writeNumberProperty("memoryBytes", r.memoryBytes());
+                json.writeNumberProperty("fileBytes", r.fileBytes());
+                json.writeNumberProperty("keyBytes", r.keyBytes());
+                if (r.residentGrowth().isPresent()) {
+                  json.writeNumberProperty("residentGrowthBytes", r.residentGrowth().getAsLong());
+                }
+              }));
+      return;
+    }
+    Table table = new Table("tokens read", Values.grouped(r.tokens()));
+    table.row("reading", EvalReport.decimal(r.reading().toMillis() / 1e3, 1) + " s");
+    table.row("pages", Values.grouped(r.pages()));
+    table.row("facts found", r.found() + " of " + r.answers().size());
+    table.row("their pages brought back", Integer.toString(r.recalled()));
+    table.row(
+        "a question takes",
+        "%s ms, at most %s ms"
+            .formatted(
+                EvalReport.decimal(r.meanMillis(), 0), EvalReport.decimal(r.maxMillis(), 0)));
+    table.row("most cells in use", Values.grouped(r.residentCells()));
+    table.row("pages in memory", megabytes(r.memoryBytes()));
+    table.row("pages in the file", megabytes(r.fileBytes()));
+    table.row("page keys", megabytes(r.keyBytes()));
+    if (r.residentGrowth().isPresent()) {
+      table.row("growth of the process", megabytes(r.residentGrowth().getAsLong()));
+    }
+    io.print(table.toString());
+  }
+
+  private static String megabytes(long bytes) {
+    return EvalReport.decimal(bytes / MEGABYTE, 1) + " MB";
+  }
+}

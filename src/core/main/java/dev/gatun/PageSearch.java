@@ -1,0 +1,283 @@
+package dev.gatun;
+
+import dev.gatun.internal.NativeAttention;
+import dev.gatun.internal.NativeContext;
+import dev.gatun.kv.PageBounds;
+import dev.gatun.kv.TokenRange;
+import dev.gatun.sampling.Sampler;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+
+/** The search for the pages of one question, in the memory's own session. */
+final class PageSearch {
+  private final RetrievalMemory memory;
+  private final RetrievalOptions options;
+  private final LlamaSession reader;
+  private final int[] question;
+  private final int room;
+  int[] probe;
+  private int candidates;
+  private int rounds;
+  private long searching;
+  private long looking;
+
+  /**
+   * Makes a search.
+   *
+   * @param room most tokens of pages at a time
+   */
+  PageSearch(RetrievalMemory memory, RetrievalOptions options, int[] question, int room) {
+    this.memory = memory;
+    this.options = options;
+    this.reader = memory.reader();
+    this.question = question;
+    this.probe = question;
+    this.room = room;
+  }
+
+  /** Returns the pages to bring back, ascending. */
+  List<Integer> find() {
+    long began = System.nanoTime();
+    if (options.draftTokens() > 0 && usesAttention()) {
+      probe = withDraft();
+    }
+    List<Integer> ranked = ranked();
+    searching = System.nanoTime() - began;
+    began = System.nanoTime();
+    if (options.candidateTokens() > 0) {
+      ranked = looked(first(ranked, options.candidateTokens()));
+    }
+    looking = System.nanoTime() - began;
+    return chosen(ranked);
+  }
+
+  private boolean usesAttention() {
+    return options.keys() != RetrievalOptions.Keys.WORDS || options.candidateTokens() > 0;
+  }
+
+  /** The question and the answer that the model gives without the text. */
+  int[] withDraft() {
+    memory.rewind();
+    int begin = reader.size();
+    GenerationOptions greedy =
+        GenerationOptions.defaults()
+            .withSampler(Sampler.greedy())
+            .withMaxTokens(options.draftTokens());
+    reader.generate(question, greedy).text();
+    memory.noteResident(0);
+    int[] held = reader.tokens();
+    return Arrays.copyOfRange(held, begin, held.length);
+  }
+
+  // ---- judging all pages ------------------------------------------------------------------------
+
+  /** All pages, those first that suit best by their keys. */
+  List<Integer> ranked() {
+    return switch (options.keys()) {
+      case ATTENTION -> order(byAttention());
+      case WORDS -> order(memory.words().scores(question));
+      case BOTH -> inTurn(order(byAttention()), order(memory.words().scores(question)));
+    };
+  }
+
+  private float[] byAttention() {
+    if (memory.bounds().isEmpty()) {
+      return new float[0];
+    }
+    PageBounds bounds = memory.bounds().get();
+    memory.rewind();
+    NativeAttention.Queries queries = observed(probe.length, NativeAttention::queries);
+    PageRotation rotation =
+        RetrievalMemory.inside(
+            reader, () -> PageRotation.of(reader.context(), memory.segmentEnd()));
+    return bounds.scores(rotation.turn(queries), queries.positions().length, queries.heads());
+  }
+
+  private static List<Integer> order(float[] scores) {
+    List<Integer> order = new ArrayList<>(scores.length);
+    for (int i = 0; i < scores.length; i++) {
+      order.add(i);
+    }
+    order.sort(Comparator.comparing((Integer page) -> -scores[page]));
+    return order;
+  }
+
+  private static List<Integer> inTurn(List<Integer> one, List<Integer> other) {
+    Set<Integer> both = new LinkedHashSet<>();
+    for (int i = 0; i < one.size(); i++) {
+      both.add(other.get(i));
+      both.add(one.get(i));
+    }
+    return List.copyOf(both);
+  }
+
+  // ---- looking at candidates --------------------------------------------------------------------
+
+  /**
+   * The candidates, those first that the model attends to most. Groups that fill the cache compete
+   * until those that are left fit into one.
+   */
+  List<Integer> looked(List<Integer> ranked) {
+    candidates = ranked.size();
+    List<Integer> left = ranked;
+    while (!left.isEmpty()) {
+      List<List<Integer>> groups = groups(left);
+      List<Integer> next = new ArrayList<>();
+      for (List<Integer> group : groups) {
+        Map<Integer, Float> scores = attention(group);
+        rounds++;
+        List<Integer> order = new ArrayList<>(group);
+        order.sort(Comparator.comparing((Integer page) -> -scores.get(page)));
+        if (groups.size() == 1) {
+          return order;
+        }
+        int share = Math.min(room / groups.size(), room / 2);
+        List<Integer> kept = first(order, share);
+        next.addAll(kept.isEmpty() ? order.subList(0, 1) : kept);
+      }
+      left = next;
+    }
+    return left;
+  }
+
+  /** Deals pages into groups that fit, each with good and bad ones, in the order of the text. */
+  private List<List<Integer>> groups(List<Integer> ranked) {
+    int perGroup = room / options.pageTokens();
+    int count = tokens(ranked) <= room ? 1 : (ranked.size() + perGroup - 1) / perGroup;
+    // Pages are shorter than they may be, so fewer groups often do.
+    count = Math.max(1, Math.min(count, (tokens(ranked) + room - 1) / room + 1));
+    while (true) {
+      List<List<Integer>> groups = new ArrayList<>();
+      for (int i = 0; i < count; i++) {
+        groups.add(new ArrayList<>());
+      }
+      for (int i = 0; i < ranked.size(); i++) {
+        groups.get(i % count).add(ranked.get(i));
+      }
+      groups.forEach(Collections::sort);
+      if (groups.stream().allMatch(group -> tokens(group) <= room)) {
+        return groups;
+      }
+      count++;
+    }
+  }
+
+  /** The most attention that any head pays to any token of each page, from any token asked with. */
+  Map<Integer, Float> attention(List<Integer> group) {
+    memory.rewind();
+    int begin = reader.size();
+    memory.place(reader, group);
+    NativeAttention.Scores scores =
+        observed(0, context -> NativeAttention.scores(context, reader.cells().sequence()));
+    Map<Integer, Float> best = new HashMap<>();
+    int at = begin;
+    for (int page : group) {
+      float most = 0;
+      for (int end = at + memory.page(page).size(); at < end; at++) {
+        most = Math.max(most, scores.maxima()[at]);
+      }
+      best.put(page, most);
+    }
+    return best;
+  }
+
+  /** What is observed while the reader appends the question. */
+  private <T> T observed(int queryTokens, java.util.function.Function<NativeContext, T> result) {
+    NativeContext context = reader.nativeContext();
+    NativeAttention.Watch watch =
+        NativeAttention.Watch.of(reader.cells().sequence())
+            .from(reader.position())
+            .withQueries(queryTokens);
+    RetrievalMemory.inside(
+        reader,
+        () -> {
+          NativeAttention.begin(context, watch);
+          return true;
+        });
+    try {
+      reader.append(probe);
+      memory.noteResident(0);
+      return RetrievalMemory.inside(reader, () -> result.apply(context));
+    } finally {
+      RetrievalMemory.inside(
+          reader,
+          () -> {
+            NativeAttention.end(context);
+            return true;
+          });
+    }
+  }
+
+  // ---- the result -------------------------------------------------------------------------------
+
+  /** The best pages that fit, with their neighbours, ascending. */
+  private List<Integer> chosen(List<Integer> ranked) {
+    int left = Math.min(room, options.recallTokens());
+    Set<Integer> chosen = new TreeSet<>();
+    for (int page : ranked) {
+      int last = Math.min(memory.pages() - 1, page + options.neighbours());
+      for (int each = Math.max(0, page - options.neighbours()); each <= last; each++) {
+        int size = memory.page(each).size();
+        if (size <= left && chosen.add(each)) {
+          left -= size;
+        }
+      }
+    }
+    return List.copyOf(chosen);
+  }
+
+  /** The first pages that fit. */
+  List<Integer> first(List<Integer> ranked, int tokens) {
+    int left = tokens;
+    List<Integer> first = new ArrayList<>();
+    for (int page : ranked) {
+      left -= memory.page(page).size();
+      if (left < 0) {
+        break;
+      }
+      first.add(page);
+    }
+    return first;
+  }
+
+  private int tokens(List<Integer> numbers) {
+    return numbers.stream().mapToInt(page -> memory.page(page).size()).sum();
+  }
+
+  RetrievalReport report(List<Integer> found, long placing) {
+    List<TokenRange> ranges = new ArrayList<>();
+    for (int number : found) {
+      PagedText.Page page = memory.page(number);
+      if (!ranges.isEmpty() && ranges.getLast().to() == page.from()) {
+        ranges.set(ranges.size() - 1, new TokenRange(ranges.getLast().from(), page.to()));
+      } else {
+        ranges.add(new TokenRange(page.from(), page.to()));
+      }
+    }
+    return new RetrievalReport(
+        memory.pages(),
+        candidates,
+        rounds,
+        ranges,
+        found.size(),
+        tokens(found),
+        reader
+            .context()
+            .model()
+            .tokenizer()
+            .decode(Arrays.copyOfRange(probe, question.length, probe.length)),
+        memory.residentCells(),
+        Duration.ofNanos(searching),
+        Duration.ofNanos(looking),
+        Duration.ofNanos(placing));
+  }
+}

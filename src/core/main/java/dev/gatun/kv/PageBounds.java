@@ -1,0 +1,173 @@
+package dev.gatun.kv;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * Keys of pages: for each layer and key head the smallest and the largest value of every element
+ * over the keys of a page. They bound how well a query can fit any key of the page. Kept in half
+ * precision: 4 bytes for each element of a key and page.
+ *
+ * <p>A bound is far above what the page holds, by about as much for every page. So a page is judged
+ * by how far its bound stands out among those of all pages, in standard deviations, for each query
+ * apart; its score is the largest of these, because one head at one token finds a fact.
+ *
+ * <p>One thread.
+ *
+ * <p>Source: the bound: Tang et al., "Quest: Query-Aware Sparsity for Efficient Long-Context LLM
+ * Inference", 2024, section 3.3 (algorithm 1).
+ */
+public final class PageBounds {
+  /** Pages whose bounds stand side by side, so that a processor works on many of them at once. */
+  private static final int LANES = 64;
+
+  private final int[] widths;
+  private final int headSize;
+  private final int blockElements;
+  private final List<short[]> blocks = new ArrayList<>();
+  private int pages;
+
+  /**
+   * Makes an empty list.
+   *
+   * @param widths elements of all key heads of each layer together
+   * @param headSize elements of one head
+   */
+  public PageBounds(int[] widths, int headSize) {
+    if (headSize < 1
+        || Arrays.stream(widths).anyMatch(width -> width < 1 || width % headSize != 0)) {
+      throw new IllegalArgumentException(
+          "heads of %d elements do not divide keys of %s"
+              .formatted(headSize, Arrays.toString(widths)));
+    }
+    this.widths = widths.clone();
+    this.headSize = headSize;
+    this.blockElements = 2 * LANES * Arrays.stream(widths).sum();
+  }
+
+  /** Returns how many pages were added. */
+  public int pages() {
+    return pages;
+  }
+
+  /** Returns the bytes of all bounds. */
+  public long bytes() {
+    return 2L * blockElements * blocks.size();
+  }
+
+  /**
+   * Adds a page.
+   *
+   * @param keys the keys of each layer, {@code [layer][cell * width]}
+   * @param from first cell of the page
+   * @param to end of its cells
+   */
+  public void add(float[][] keys, int from, int to) {
+    if (from < 0 || to <= from) {
+      throw new IllegalArgumentException(
+          "a page needs a cell, but has %d to %d".formatted(from, to));
+    }
+    int lane = pages % LANES;
+    if (lane == 0) {
+      blocks.add(new short[blockElements]);
+    }
+    short[] block = blocks.getLast();
+    int at = 0;
+    for (int layer = 0; layer < widths.length; layer++) {
+      int width = widths[layer];
+      for (int e = 0; e < width; e++) {
+        float low = Float.POSITIVE_INFINITY;
+        float high = Float.NEGATIVE_INFINITY;
+        for (int cell = from; cell < to; cell++) {
+          float value = keys[layer][cell * width + e];
+          low = Math.min(low, value);
+          high = Math.max(high, value);
+        }
+        block[at + lane] = Float.floatToFloat16(low);
+        block[at + LANES + lane] = Float.floatToFloat16(high);
+        at += 2 * LANES;
+      }
+    }
+    pages++;
+  }
+
+  /**
+   * Judges every page.
+   *
+   * @param queries {@code [layer][token][query head][element]}, rotated to where they stand to the
+   *     keys
+   * @param tokens number of tokens
+   * @param queryHeads query heads of each layer
+   * @return the score of each page: by how many standard deviations its bound is above the mean of
+   *     all pages, for the query that it suits best
+   */
+  public float[] scores(float[] queries, int tokens, int queryHeads) {
+    if (queries.length != widths.length * tokens * queryHeads * headSize) {
+      throw new IllegalArgumentException(
+          "%d elements are not %d layers of %d tokens with %d heads of %d"
+              .formatted(queries.length, widths.length, tokens, queryHeads, headSize));
+    }
+    float[] best = new float[pages];
+    Arrays.fill(best, Float.NEGATIVE_INFINITY);
+    float[] unpacked = new float[2 * LANES * headSize];
+    int before = 0;
+    for (int layer = 0; layer < widths.length; layer++) {
+      int keyHeads = widths[layer] / headSize;
+      int group = Math.max(1, queryHeads / keyHeads);
+      for (int keyHead = 0; keyHead < keyHeads && keyHead * group < queryHeads; keyHead++) {
+        int heads = Math.min(group, queryHeads - keyHead * group);
+        float[][] bounds = new float[tokens * heads][blocks.size() * LANES];
+        for (int block = 0; block < blocks.size(); block++) {
+          unpack(blocks.get(block), before, unpacked);
+          for (int i = 0; i < bounds.length; i++) {
+            int head = keyHead * group + i % heads;
+            int at = ((layer * tokens + i / heads) * queryHeads + head) * headSize;
+            bound(queries, at, unpacked, bounds[i], block * LANES);
+          }
+        }
+        for (float[] row : bounds) {
+          takeDeviations(row, best);
+        }
+        before += 2 * LANES * headSize;
+      }
+    }
+    return best;
+  }
+
+  private static void unpack(short[] block, int from, float[] to) {
+    for (int i = 0; i < to.length; i++) {
+      to[i] = Float.float16ToFloat(block[from + i]);
+    }
+  }
+
+  /** The largest product with a key between the bounds, for the pages of a block. */
+  private void bound(float[] queries, int at, float[] unpacked, float[] row, int from) {
+    float[] sums = new float[LANES];
+    for (int e = 0; e < headSize; e++) {
+      float q = queries[at + e];
+      int side = 2 * LANES * e + (q < 0 ? 0 : LANES);
+      for (int lane = 0; lane < LANES; lane++) {
+        sums[lane] += q * unpacked[side + lane];
+      }
+    }
+    System.arraycopy(sums, 0, row, from, LANES);
+  }
+
+  private void takeDeviations(float[] row, float[] best) {
+    double sum = 0;
+    double squares = 0;
+    for (int page = 0; page < pages; page++) {
+      sum += row[page];
+      squares += (double) row[page] * row[page];
+    }
+    double mean = sum / pages;
+    double deviation = Math.sqrt(Math.max(0, squares / pages - mean * mean));
+    if (deviation <= 1e-6 * Math.abs(mean)) {
+      return; // a head that does not tell the pages apart, as one that a layer does not have
+    }
+    for (int page = 0; page < pages; page++) {
+      best[page] = Math.max(best[page], (float) ((row[page] - mean) / deviation));
+    }
+  }
+}

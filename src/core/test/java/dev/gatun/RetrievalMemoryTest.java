@@ -1,0 +1,276 @@
+package dev.gatun;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.gatun.error.AlreadyClosedException;
+import dev.gatun.error.LlamaException;
+import dev.gatun.error.OperationCancelledException;
+import dev.gatun.error.UnsupportedOperationForModelException;
+import dev.gatun.eval.MemoryAnswer;
+import dev.gatun.eval.MemoryResult;
+import dev.gatun.eval.MemoryRun;
+import dev.gatun.internal.NativeCells;
+import dev.gatun.rope.RopeScaling;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** A text longer than the cache, and what comes back of it. */
+class RetrievalMemoryTest {
+  private static final int CELLS = 512;
+  private static final RetrievalOptions SMALL =
+      RetrievalOptions.defaults()
+          .withResidentTokens(CELLS)
+          .withRecallTokens(256)
+          .withCandidateTokens(2048);
+  private static LlamaModel model;
+  private static int[] prose;
+
+  @TempDir Path folder;
+
+  @BeforeAll
+  static void load() throws IOException {
+    model = LlamaModel.load(TestModels.tiny());
+    String text = Files.readString(TestModels.heldout()).substring(0, 20_000);
+    prose = model.tokenizer().encode(text, false, false);
+  }
+
+  @AfterAll
+  static void close() {
+    model.close();
+  }
+
+  private static LlamaContext context(RopeScaling scaling) {
+    return model.newContext(
+        ContextOptions.defaults()
+            .withContextTokens(CELLS)
+            .withMaxSequences(3)
+            .withUnifiedKv(true)
+            .withThreads(1)
+            .withBatchThreads(1)
+            .withRopeScaling(scaling));
+  }
+
+  private static LlamaContext context() {
+    return context(RopeScaling.rerope());
+  }
+
+  private static MemoryResult run(RopeScaling scaling, RetrievalOptions options)
+      throws IOException {
+    try (LlamaContext context = context(scaling)) {
+      return MemoryRun.of(context, Files.readString(TestModels.heldout()), 8_000, 6, 3)
+          .run(
+              options,
+              Cancellation.never(),
+              new MemoryRun.Listener() {
+                @Override
+                public void onRead(int done, int total) {}
+
+                @Override
+                public void onAnswer(MemoryAnswer answer) {}
+              });
+    }
+  }
+
+  @Test
+  void factsOfATextSixteenTimesTheCache_areFound() throws IOException {
+    MemoryResult result = run(RopeScaling.rerope(), SMALL);
+
+    assertTrue(result.tokens() >= 8_000);
+    assertEquals(6, result.recalled(), () -> result.answers().toString());
+    assertEquals(6, result.found(), () -> result.answers().toString());
+    assertTrue(result.residentCells() <= CELLS, () -> result.residentCells() + " cells");
+    assertTrue(result.memoryBytes() >= 8_000L * 2048, () -> result.memoryBytes() + " bytes");
+  }
+
+  @Test
+  void attentionKeysAlone_findThemToo() throws IOException {
+    MemoryResult result =
+        run(RopeScaling.rerope(), SMALL.withKeys(RetrievalOptions.Keys.ATTENTION));
+
+    assertTrue(result.recalled() >= 5, () -> result.answers().toString());
+  }
+
+  @Test
+  void pagesThatAreTurnedToTheirPlaces_areFoundUnderYarn() throws IOException {
+    MemoryResult result = run(RopeScaling.yarn(2), SMALL);
+
+    assertTrue(result.recalled() >= 5, () -> result.answers().toString());
+    assertTrue(result.found() >= 4, () -> result.answers().toString());
+  }
+
+  @Test
+  void wordsWithoutAttention_workWhereItCannotBeObserved() {
+    try (LlamaContext context =
+            model.newContext(
+                ContextOptions.defaults()
+                    .withContextTokens(CELLS)
+                    .withMaxSequences(2)
+                    .withThreads(1)
+                    .withBatchThreads(1)
+                    .withFlashAttention(FlashAttention.OFF));
+        LlamaSession session = context.newSession()) {
+      assertThrows(
+          UnsupportedOperationForModelException.class,
+          () -> RetrievalMemory.over(context, SMALL).close());
+      try (RetrievalMemory memory =
+          RetrievalMemory.over(
+              context, SMALL.withKeys(RetrievalOptions.Keys.WORDS).withCandidateTokens(0))) {
+        memory.append(prose);
+        memory.append(" Felix works as a sailor.");
+        int fact = memory.tokens() - 4;
+        memory.append(prose);
+        int[] question = model.tokenizer().encode("\nWhat is the work of Felix?\n");
+
+        RetrievalReport report = memory.recall(session, question);
+
+        assertEquals(0, report.candidates());
+        assertTrue(
+            report.recalled().stream().anyMatch(r -> r.from() <= fact && fact < r.to()),
+            report::toString);
+      }
+    }
+  }
+
+  @Test
+  void whatComesBack_isWhatWasRead_atItsNewPlace() {
+    int[] some = Arrays.copyOf(prose, 150);
+    try (LlamaContext context = context();
+        LlamaSession session = context.newSession();
+        LlamaSession whole = context.newSession();
+        RetrievalMemory memory = RetrievalMemory.over(context, SMALL)) {
+      memory.append(some);
+      RetrievalReport report = memory.recall(session, prose[200]);
+      whole.append(model.tokenizer().bos().getAsInt());
+      whole.append(some);
+
+      assertEquals(150, report.recalledTokens());
+      assertArrayEquals(whole.tokens(), session.tokens());
+      assertArrayEquals(whole.positions(), session.positions());
+      // one segment, so nothing was read behind other tokens: the same cells, bit by bit
+      assertArrayEquals(rows(whole), rows(session));
+    }
+  }
+
+  private static byte[] rows(LlamaSession session) {
+    session.enter();
+    try (Arena arena = Arena.ofConfined()) {
+      return NativeCells.read(
+              session.nativeContext(), session.cells().sequence(), 0, NativeCells.END, arena)
+          .toArray(ValueLayout.JAVA_BYTE);
+    } finally {
+      session.exit();
+    }
+  }
+
+  @Test
+  void pagesInAFile_givesTheSameAnswers_andTheFileIsGoneAfterwards() throws IOException {
+    Path file = folder.resolve("pages");
+
+    MemoryResult onDisk = run(RopeScaling.rerope(), SMALL.withFile(file));
+    MemoryResult inMemory = run(RopeScaling.rerope(), SMALL);
+
+    assertFalse(Files.exists(file));
+    assertEquals(0, onDisk.memoryBytes());
+    assertEquals(inMemory.memoryBytes(), onDisk.fileBytes());
+    assertEquals(
+        inMemory.answers().stream().map(MemoryAnswer::answer).toList(),
+        onDisk.answers().stream().map(MemoryAnswer::answer).toList());
+  }
+
+  @Test
+  void aFileThatSomethingElseChangedOrCut_isRefused() throws IOException {
+    Path file = folder.resolve("pages");
+    try (LlamaContext context = context();
+        LlamaSession session = context.newSession();
+        RetrievalMemory memory = RetrievalMemory.over(context, SMALL.withFile(file))) {
+      memory.append(Arrays.copyOf(prose, 150));
+      memory.flush();
+      byte[] bytes = Files.readAllBytes(file);
+      assertEquals(memory.fileBytes(), bytes.length);
+      bytes[bytes.length / 2] ^= 1;
+      Files.write(file, bytes, StandardOpenOption.WRITE);
+      LlamaException changed =
+          assertThrows(LlamaException.class, () -> memory.recall(session, prose[200]));
+      assertTrue(changed.getMessage().contains("not what was written"), changed::getMessage);
+
+      Files.write(
+          file,
+          Arrays.copyOf(bytes, bytes.length / 2),
+          StandardOpenOption.WRITE,
+          StandardOpenOption.TRUNCATE_EXISTING);
+      assertThrows(LlamaException.class, () -> memory.recall(session, prose[200]));
+
+      assertThrows(
+          LlamaException.class, () -> RetrievalMemory.over(context, SMALL.withFile(file)).close());
+    }
+  }
+
+  @Test
+  void aCancelledReading_goesOnWhereItStopped() {
+    try (LlamaContext context = context();
+        LlamaSession session = context.newSession();
+        RetrievalMemory memory = RetrievalMemory.over(context, SMALL)) {
+      Cancellation cancellation = Cancellation.create();
+      cancellation.cancel();
+      assertThrows(OperationCancelledException.class, () -> memory.append(prose, cancellation));
+      assertEquals(0, memory.pages());
+
+      memory.append(" Felix works as a sailor.");
+      RetrievalReport report =
+          memory.recall(session, model.tokenizer().encode("\nWhat is the work of Felix?\n"));
+
+      assertEquals(memory.pages(), report.pages());
+      int fact = memory.tokens() - 4;
+      assertTrue(
+          report.recalled().stream().anyMatch(r -> r.from() <= fact && fact < r.to()),
+          report::toString);
+    }
+  }
+
+  @Test
+  void misuse_isRefused() {
+    try (LlamaContext context = context();
+        LlamaContext other = context();
+        LlamaSession session = context.newSession();
+        LlamaSession stranger = other.newSession()) {
+      RetrievalMemory memory = RetrievalMemory.over(context, SMALL);
+      memory.append(prose);
+      assertThrows(IllegalArgumentException.class, () -> memory.recall(stranger, 5));
+      assertThrows(IllegalArgumentException.class, () -> memory.recall(session, new int[400]));
+      assertThrows(IndexOutOfBoundsException.class, () -> memory.append(1 << 20));
+      assertThrows(
+          IllegalArgumentException.class,
+          () -> RetrievalMemory.over(context, SMALL.withResidentTokens(4096)).close());
+      memory.close();
+      memory.close();
+      assertThrows(AlreadyClosedException.class, () -> memory.append("more"));
+      assertThrows(AlreadyClosedException.class, () -> memory.recall(session, 5));
+      context.newSession().close(); // the sequence was given back
+    }
+  }
+
+  @Test
+  void anEmptyMemory_bringsBackWhatStandsBefore() {
+    try (LlamaContext context = context();
+        LlamaSession session = context.newSession();
+        RetrievalMemory memory = RetrievalMemory.over(context, SMALL)) {
+      RetrievalReport report = memory.recall(session, 5, 6);
+
+      assertEquals(0, report.recalledTokens());
+      assertArrayEquals(new int[] {model.tokenizer().bos().getAsInt()}, session.tokens());
+    }
+  }
+}

@@ -1,0 +1,107 @@
+package dev.gatun.kv;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.Arrays;
+import java.util.SplittableRandom;
+import org.junit.jupiter.api.Test;
+
+/** What pages are found by. */
+class PageKeysTest {
+  private static final int HEAD = 8;
+  private static final int[] WIDTHS = {2 * HEAD, HEAD};
+  private static final int CELLS = 5;
+
+  private static int best(float[] scores) {
+    int best = 0;
+    for (int i = 1; i < scores.length; i++) {
+      best = scores[i] > scores[best] ? i : best;
+    }
+    return best;
+  }
+
+  private static float[] gaussian(SplittableRandom random, int count, double scale) {
+    float[] values = new float[count];
+    for (int i = 0; i < count; i++) {
+      values[i] = (float) (scale * random.nextGaussian());
+    }
+    return values;
+  }
+
+  @Test
+  void bounds_findThePageWhoseOneKeyFitsOneQuery_whereverItIs() {
+    for (int page : new int[] {0, 63, 64, 130}) {
+      SplittableRandom random = new SplittableRandom(page);
+      int tokens = 3;
+      int queryHeads = 2;
+      float[] queries = gaussian(random, WIDTHS.length * tokens * queryHeads * HEAD, 1);
+      PageBounds bounds = new PageBounds(WIDTHS, HEAD);
+      for (int i = 0; i < 131; i++) {
+        float[][] keys = new float[WIDTHS.length][];
+        for (int layer = 0; layer < keys.length; layer++) {
+          keys[layer] = gaussian(random, WIDTHS[layer] * (CELLS + 2), 1);
+        }
+        if (i == page) {
+          // layer 0, token 1, query head 1, which looks at key head 1: a key four times the query
+          int query = (1 * queryHeads + 1) * HEAD;
+          for (int e = 0; e < HEAD; e++) {
+            keys[0][3 * WIDTHS[0] + HEAD + e] = 4 * queries[query + e];
+          }
+        }
+        bounds.add(keys, 1, 1 + CELLS);
+      }
+      assertEquals(131, bounds.pages());
+      assertEquals(page, best(bounds.scores(queries, tokens, queryHeads)));
+    }
+  }
+
+  @Test
+  void bounds_doNotLookOutsideOfThePage() {
+    PageBounds bounds = new PageBounds(new int[] {HEAD}, HEAD);
+    float[] keys = new float[3 * HEAD];
+    Arrays.fill(keys, 0, HEAD, 100);
+    Arrays.fill(keys, 2 * HEAD, 3 * HEAD, 100);
+    keys[HEAD] = 1;
+    bounds.add(new float[][] {keys}, 1, 2);
+    keys[HEAD] = 2;
+    bounds.add(new float[][] {keys}, 1, 2);
+    float[] query = new float[HEAD];
+    query[0] = 1;
+
+    float[] scores = bounds.scores(query, 1, 1);
+
+    assertArrayEquals(new float[] {-1, 1}, scores, 1e-3f); // 1 and 2: mean 1.5, deviation 0.5
+  }
+
+  @Test
+  void bounds_refuseWhatDoesNotFit() {
+    assertThrows(IllegalArgumentException.class, () -> new PageBounds(new int[] {12}, HEAD));
+    PageBounds bounds = new PageBounds(WIDTHS, HEAD);
+    assertThrows(IllegalArgumentException.class, () -> bounds.add(new float[2][0], 2, 2));
+    assertThrows(IllegalArgumentException.class, () -> bounds.scores(new float[7], 1, 1));
+  }
+
+  @Test
+  void words_weighRareTokensAndPairs() {
+    PageWords words = new PageWords();
+    words.add(new int[] {1, 2, 3, 9});
+    words.add(new int[] {1, 3, 2, 9});
+    words.add(new int[] {1, 9, 2, 2});
+    words.add(new int[] {7, 9});
+
+    float[] scores = words.scores(new int[] {2, 3});
+
+    // token 2 on three pages of four, token 3 on two, the pair on one
+    double two = Math.log(4 / 3.0);
+    double three = Math.log(4 / 2.0);
+    double pair = Math.log(4 / 1.0);
+    assertArrayEquals(
+        new float[] {(float) (two + three + pair), (float) (two + three), (float) two, 0},
+        scores,
+        1e-5f);
+    assertTrue(Arrays.equals(new float[4], words.scores(new int[] {9, 100})));
+  }
+}
