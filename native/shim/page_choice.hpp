@@ -157,6 +157,10 @@ GATUN_INLINE bool choose_cells(const sparse_attention & sparse, const two_band_l
     const bool bound = index.what().bound;
     for (int64_t page = 0; page < padded; page += LANES) {
         const uint16_t * summary = of.data.data() + index.data_at(stream, page, d);
+        const size_t bytes = static_cast<size_t>(d) * 2 * LANES * sizeof(uint16_t);
+        if (page + LANES < padded) {
+            prefetch(reinterpret_cast<const char *>(summary) + bytes, bytes);
+        }
         // Far keys meet the far form; where two forms meet a page of dual chunk attention, the nearer one stands for both.
         int32_t newest = -1;
         for (int64_t i = page; i < std::min(page + LANES, pages); i++) {

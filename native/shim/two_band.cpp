@@ -304,6 +304,8 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
     const int variants = map.variants();
     const bool turns = map.turns_near_keys();
     const bool plain = map.kind == far_kind::none;
+    const size_t k_bytes = ggml_row_size(k->type, d);
+    const size_t v_bytes = ggml_row_size(v->type, dv);
     const ggml_to_float_t k_float = ggml_get_type_traits(k->type)->to_float;
     const ggml_to_float_t v_float = ggml_get_type_traits(v->type)->to_float;
     // A unit of work: a tile of tokens, for heads that share a key head. With few units the heads are split up too.
@@ -486,6 +488,13 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
             }
             if (!visible && batch.scores == nullptr) {
                 continue;
+            }
+            // A cache of many cells is not where the processor expects it: a head's rows stand apart.
+            for (int i = 0; i < n; i++) {
+                prefetch(row_of(v, cell(i), key_head, stream), v_bytes);
+            }
+            for (int64_t i = c0 + BLOCK; i < std::min(c0 + 2 * BLOCK, end); i++) {
+                prefetch(row_of(k, listed != nullptr ? listed[i - c0] : i, key_head, stream), k_bytes);
             }
             // Keys: float32, and transposed so that the product runs along keys.
             int32_t k_min = std::numeric_limits<int32_t>::max();
