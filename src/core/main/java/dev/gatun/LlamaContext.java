@@ -140,6 +140,16 @@ public final class LlamaContext implements AutoCloseable {
     }
   }
 
+  /**
+   * Returns the most tokens to decode in one call. Of a sliding-window model it is one micro-batch:
+   * llama.cpp v0.5.0 looks for the cells of all micro-batches of a call first ({@code
+   * llama_kv_cache::prepare}), and those of a later one push out cells that an earlier one still
+   * has to look at.
+   */
+  int tokensAtOnce() {
+    return model.slidingWindowTokens() > 0 ? microBatchTokens() : context.batchTokens();
+  }
+
   int microBatchTokens() {
     return Math.min(options.microBatchTokens(), options.batchTokens());
   }

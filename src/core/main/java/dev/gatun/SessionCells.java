@@ -165,7 +165,7 @@ final class SessionCells {
   /** Decodes what was dropped. When that fails the tokens stay, and the next call reads on. */
   private void readAgain(int end, Operation operation) {
     while (decoded < end) {
-      decodeRange(Math.min(end, decoded + context.batchTokens()), operation, QUIET);
+      decodeRange(Math.min(end, decoded + owner.tokensAtOnce()), operation, QUIET);
     }
   }
 
@@ -173,7 +173,7 @@ final class SessionCells {
     int start = decoded;
     checkpoints.offer(start, start, end, this::takeCheckpoint);
     while (decoded < end) {
-      int count = checkpoints.step(decoded, end, Math.min(context.batchTokens(), end - decoded));
+      int count = checkpoints.step(decoded, end, Math.min(owner.tokensAtOnce(), end - decoded));
       for (int i = 0; i < count; i++) {
         int index = decoded + i;
         context.put(i, held.id(index), held.stagedPosition(index), sequence, index == end - 1);
@@ -196,7 +196,7 @@ final class SessionCells {
     int start = decoded;
     int size = held.size();
     int vocabulary = owner.model().vocabularySize();
-    int most = Math.clamp(SHOW_BYTES / (4L * vocabulary), 1, context.batchTokens());
+    int most = Math.clamp(SHOW_BYTES / (4L * vocabulary), 1, owner.tokensAtOnce());
     while (decoded < end) {
       int count = Math.min(most, end - decoded);
       for (int i = 0; i < count; i++) {
