@@ -59,6 +59,10 @@ final class PageSearch {
       ranked = looked(first(ranked, options.candidateTokens()));
     }
     looking = System.nanoTime() - began;
+    if (options.candidateTokens() > 0 && options.keys() == RetrievalOptions.Keys.BOTH) {
+      // A draft that guesses wrong draws the attention to what it guessed; words do not follow it.
+      ranked = inTurn(ranked, order(memory.words().scores(question)));
+    }
     return chosen(ranked);
   }
 
@@ -115,9 +119,13 @@ final class PageSearch {
 
   private static List<Integer> inTurn(List<Integer> one, List<Integer> other) {
     Set<Integer> both = new LinkedHashSet<>();
-    for (int i = 0; i < one.size(); i++) {
-      both.add(other.get(i));
-      both.add(one.get(i));
+    for (int i = 0; i < Math.max(one.size(), other.size()); i++) {
+      if (i < one.size()) {
+        both.add(one.get(i));
+      }
+      if (i < other.size()) {
+        both.add(other.get(i));
+      }
     }
     return List.copyOf(both);
   }
