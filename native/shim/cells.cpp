@@ -425,7 +425,9 @@ void write_pieces(llama_context * ctx, llama_seq_id seq, const gatun_cell_piece 
 int32_t gatun_cells_write(struct llama_context * ctx, llama_seq_id seq, const struct gatun_cell_piece * pieces,
                           size_t n_pieces, char * err, size_t err_cap) {
     return guarded("gatun_cells_write", err, err_cap, [&]() -> int32_t {
+        gatun_pages_invalidate(ctx);
         require(pieces != nullptr || n_pieces == 0, "pieces may not be NULL");
+        gatun_pages_invalidate(ctx);
         write_pieces(ctx, seq, pieces, n_pieces);
         return GATUN_OK;
     });
@@ -434,6 +436,7 @@ int32_t gatun_cells_write(struct llama_context * ctx, llama_seq_id seq, const st
 int32_t gatun_cells_copy_private(struct llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1,
                                  int32_t * copied, char * err, size_t err_cap) {
     return guarded("gatun_cells_copy_private", err, err_cap, [&]() -> int32_t {
+        gatun_pages_invalidate(ctx);
         require_sequence(ctx, seq);
         require(copied != nullptr, "copied may not be NULL");
         *copied = 0;
@@ -465,6 +468,7 @@ int32_t gatun_cells_copy_private(struct llama_context * ctx, llama_seq_id seq, l
                                                     " shares with others (" + std::to_string(cells.get_used()) +
                                                     " of " + std::to_string(cells.size()) + " used)"};
         }
+        gatun_pages_invalidate(ctx);
         for (size_t c = 0; c < caches.size(); c++) {
             copy_rows(rows_of(ctx, caches[c], seq), shared[c], places[c]);
         }
@@ -485,12 +489,14 @@ int32_t gatun_cells_copy_private(struct llama_context * ctx, llama_seq_id seq, l
 
 int32_t gatun_cells_compact(struct llama_context * ctx, struct gatun_compaction * out, char * err, size_t err_cap) {
     return guarded("gatun_cells_compact", err, err_cap, [&]() -> int32_t {
+        gatun_pages_invalidate(ctx);
         require(ctx != nullptr && out != nullptr, "ctx and out may not be NULL");
         *out = {};
         const std::vector<llama_kv_cache *> caches = attention_caches(ctx->get_memory());
         require(!caches.empty(), "the memory of this model has no key/value cells");
         require(ctx->get_model().hparams.n_pos_per_embd() == 1, "the cells of this model hold more than a position");
         settle(ctx);
+        gatun_pages_invalidate(ctx);
         for (llama_kv_cache * cache : caches) {
             for (uint32_t stream = 0; stream < cache->get_n_stream(); stream++) {
                 const auto seq = static_cast<llama_seq_id>(stream);

@@ -96,7 +96,11 @@ void gatun::update_memory(llama_context * ctx) {
         finishing() { must_finish = true; }
         ~finishing() { must_finish = false; }
     } const scope;
-    ctx->memory_update(false);
+    if (ctx->memory_update(false)) {
+        if (gatun_rope * rope = gatun::rope_of(ctx)) {
+            rope->invalidate_pages();
+        }
+    }
 }
 
 void gatun_interrupt_attach(struct llama_context * ctx, struct gatun_interrupt * cell) {
@@ -255,6 +259,9 @@ int32_t gatun_state_seq_set(struct llama_context * ctx, const uint8_t * src, siz
         require(src != nullptr && read != nullptr, "src and read may not be NULL");
         finish_copies(ctx);
         *read = llama_state_seq_set_data_ext(ctx, src, size, seq, flags);
+        if (gatun_rope * rope = gatun::rope_of(ctx)) {
+            rope->invalidate_pages();
+        }
         if (*read == 0) {
             fail("the state was not restored to sequence " + std::to_string(seq));
         }

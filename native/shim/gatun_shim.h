@@ -340,6 +340,54 @@ GATUN_API int32_t gatun_observe_queries(struct llama_context * ctx, int32_t cap,
 GATUN_API int32_t gatun_memory_keys(struct llama_context * ctx, llama_seq_id seq, int32_t layer, int32_t cap,
                                     int32_t * positions, float * keys, int32_t * width, char * err, size_t err_cap);
 
+// Keys that attention leaves out. Where observation works; GATUN_INVALID_ARGUMENT elsewhere.
+#define GATUN_SPARSE_NONE 0
+#define GATUN_SPARSE_PAGES 1      // the pages of 16 cells that weigh most for each decoded token
+#define GATUN_SPARSE_LOCAL 2      // the newest `window` keys and the first `sinks`
+#define GATUN_SPARSE_DILATED 3    // `window` keys, every `stride`-th back from the query
+#define GATUN_SPARSE_BLOCKS 4     // the keys in the query's own block of `block` positions
+#define GATUN_SPARSE_STRIDED 5    // the newest `stride` keys, and before them every `stride`-th
+#define GATUN_SPARSE_LONGFORMER 6 // as dilated; and `globals` are met by all and meet all
+#define GATUN_SPARSE_BIG_BIRD 7   // blocks of `block`: the newest `window`, the first `sinks`, `random` drawn ones
+
+struct gatun_sparse_params {
+    int32_t kind;          // GATUN_SPARSE_*
+    int32_t budget_tokens; // pages: tokens to choose, beside those that are always met
+    int32_t window;        // keys; BigBird: blocks; pages: newest tokens that are always met
+    int32_t sinks;         // first positions that are always met; BigBird: blocks
+    int32_t stride;
+    int32_t block;         // positions
+    int32_t random;        // BigBird: blocks
+    int32_t max_tokens;    // pages: micro batches with more tokens in a stream attend to all
+    int32_t by_bound;      // pages: 1: rank by Quest's bound; 0: by expected weight
+    int32_t measure;       // 1: compute full attention too and add up how much of it falls on the met keys
+    uint64_t seed;         // BigBird
+    const int32_t * globals; // Longformer: positions, ascending
+    int32_t n_globals;
+    int32_t reserved;      // must be 0
+};
+
+// From the next decode on, in the layers that attend to the whole text. A new set or GATUN_SPARSE_NONE replaces the old.
+GATUN_API int32_t gatun_sparse_set(struct llama_context * ctx, const struct gatun_sparse_params * params, char * err,
+                                   size_t err_cap);
+
+struct gatun_sparse_counts {
+    int64_t rows;     // queries of a head for which keys were left out or could have been
+    int64_t attended; // keys that they met
+    int64_t visible;  // keys that full attention would have met
+    int64_t measured; // rows that were measured
+    double recall;    // mean share of full attention on the met keys; 0 when nothing was measured
+    double least;     // smallest share
+};
+
+// Reads the counts since the last reset, then resets them when `reset`.
+GATUN_API int32_t gatun_sparse_read(struct llama_context * ctx, bool reset, struct gatun_sparse_counts * out, char * err,
+                                    size_t err_cap);
+
+// Tells that cells got other keys than a decode wrote, as by a copy between streams: pages are summarised anew. The
+// functions of this file tell it themselves. Does nothing where no pages are chosen.
+GATUN_API void gatun_pages_invalidate(struct llama_context * ctx);
+
 // ---- vocabulary -----------------------------------------------------------------------------------------------------
 // llama_tokenize. Writes up to `cap` ids and sets *count to the number needed; GATUN_OK even when cap is too small
 // (nothing useful is then in `out`): call again with *count.

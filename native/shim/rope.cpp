@@ -516,14 +516,41 @@ void gatun_rope::read_cells() {
         batch.cells[s].resize(cells.size());
         const uint32_t used = cells.used_max_p1();
         for (uint32_t i = 0; i < used; i++) {
-            const int32_t position = cells.is_empty(i) ? 0 : cells.pos_get(i);
-            batch.cells[s][i] = position;
-            end = std::max(end, position + 1);
+            batch.cells[s][i] = cells.is_empty(i) ? -1 : cells.pos_get(i);
         }
-        std::fill(batch.cells[s].begin() + used, batch.cells[s].end(), 0);
+        std::fill(batch.cells[s].begin() + used, batch.cells[s].end(), -1);
+        if (limits != nullptr) {
+            bound_blocks(s, used);
+        }
+        for (uint32_t i = 0; i < batch.cells[s].size(); i++) {
+            batch.cells[s][i] = std::max(batch.cells[s][i], 0);
+            end = std::max(end, batch.cells[s][i] + 1);
+        }
     }
     if (two_bands()) {
         batch.turns.reserve(end);
+    }
+}
+
+// For what leaves keys out; the positions are still -1 where a cell is empty.
+void gatun_rope::bound_blocks(uint32_t stream, uint32_t used) {
+    constexpr uint32_t BLOCK = 64;
+    const std::vector<int32_t> & positions = batch.cells[stream];
+    const size_t blocks = (positions.size() + BLOCK - 1) / BLOCK;
+    batch.least.resize(batch.cells.size());
+    batch.greatest.resize(batch.cells.size());
+    batch.least[stream].assign(blocks, std::numeric_limits<int32_t>::max());
+    batch.greatest[stream].assign(blocks, -1);
+    for (uint32_t i = 0; i < used; i++) {
+        if (positions[i] >= 0) {
+            int32_t & least = batch.least[stream][i / BLOCK];
+            int32_t & greatest = batch.greatest[stream][i / BLOCK];
+            least = std::min(least, positions[i]);
+            greatest = std::max(greatest, positions[i]);
+        }
+    }
+    if (limits->pages != nullptr) {
+        limits->pages->see_cells(stream, positions);
     }
 }
 
@@ -541,6 +568,12 @@ void gatun_rope::begin_batch(const ggml_tensor * cells) {
         batch.tokens = static_cast<int32_t>(written.size());
         batch.query_scale.assign(written.size(), 1);
         read_cells();
+    }
+    new_mask = true;
+    if (limits != nullptr && limits->pages != nullptr) {
+        for (const int64_t cell : written) {
+            limits->pages->written(cell / size, cell % size);
+        }
     }
     if (watcher != nullptr) {
         const llama_seq_id seq = watcher->what().sequence;
@@ -565,11 +598,13 @@ void gatun_rope::change_plain_attention(ggml_tensor * node) {
     if (node->op == GGML_OP_CUSTOM && !is_ours) {
         return; // the model's own
     }
-    if (is_ours && !our_attention()) {
-        become_flash_attention(node);
-        return;
-    }
-    if (!our_attention()) {
+    // Pages are chosen for few tokens; ggml's kernel reads long texts faster.
+    const bool wanted = watcher != nullptr || (limits != nullptr && (limits->pages == nullptr ||
+                                                                     node->src[0]->ne[1] <= limits->pages->what().max_tokens));
+    if (!wanted) {
+        if (is_ours) {
+            become_flash_attention(node);
+        }
         return;
     }
     if (!is_ours) {
@@ -588,9 +623,60 @@ void gatun_rope::change_plain_attention(ggml_tensor * node) {
 
 void gatun_rope::watch(const ggml_tensor * node, int il) {
     layers[static_cast<size_t>(il)].attention.observer = watcher.get();
+    layers[static_cast<size_t>(il)].attention.sparse = limits.get();
+    if (limits != nullptr && new_mask) {
+        new_mask = false;
+        read_mask(node->src[3]);
+    }
     if (watcher != nullptr) {
         watcher->will_see(node->src[0]->ne[2]);
     }
+}
+
+// What the mask, one for all layers, lets through: [cells, tokens, 1, streams].
+void gatun_rope::read_mask(const ggml_tensor * mask) {
+    if (mask == nullptr || mask->type != GGML_TYPE_F16 || mask->ne[1] * mask->ne[3] != batch.tokens) {
+        fail("the attention has a mask of an unknown kind");
+    }
+    constexpr int PAGE = gatun::page_index::PAGE;
+    const int64_t pages = (mask->ne[0] + PAGE - 1) / PAGE;
+    limits->visible.assign(static_cast<size_t>(batch.tokens), 0);
+    limits->visible_pages_stride = pages;
+    limits->counts.resize(static_cast<size_t>(std::max(llama_n_threads(ctx), llama_n_threads_batch(ctx))));
+    const bool paged = limits->pages != nullptr && mask->ne[1] <= limits->pages->what().max_tokens;
+    limits->page_visible.assign(paged ? static_cast<size_t>(batch.tokens * pages) : 0, 0);
+    for (int64_t token = 0; token < batch.tokens; token++) {
+        const auto * row = reinterpret_cast<const uint16_t *>(
+            static_cast<const char *>(mask->data) + token % mask->ne[1] * static_cast<int64_t>(mask->nb[1]) +
+            token / mask->ne[1] * static_cast<int64_t>(mask->nb[3]));
+        int64_t visible = 0;
+        for (int64_t page = 0; page < pages; page++) {
+            int of_page = 0;
+            for (int64_t i = page * PAGE; i < std::min((page + 1) * PAGE, mask->ne[0]); i++) {
+                of_page += row[i] != 0xFC00;
+            }
+            visible += of_page;
+            if (paged) {
+                limits->page_visible[static_cast<size_t>(token * pages + page)] = of_page > 0;
+            }
+        }
+        limits->visible[static_cast<size_t>(token)] = visible;
+    }
+}
+
+std::unique_ptr<gatun::page_index> gatun_rope::new_page_index(const gatun::page_index::settings & settings) const {
+    const llama_kv_cache & of = attention_cache();
+    std::vector<gatun::page_index::layer_shape> shapes;
+    for (const int32_t il : attention_layers()) {
+        const auto head_size = static_cast<int>(ctx->get_model().hparams.n_embd_head_k(static_cast<uint32_t>(il)));
+        shapes.push_back({static_cast<int>(of.get_k_storage(il)->ne[0]) / head_size, head_size});
+    }
+    return std::make_unique<gatun::page_index>(settings, shapes, of.get_size(), of.get_n_stream());
+}
+
+void gatun_rope::leave_out(std::unique_ptr<gatun::sparse_attention> what) {
+    attention_cache();
+    limits = std::move(what);
 }
 
 // Finds the rope node that a plain query comes from.

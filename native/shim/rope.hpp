@@ -13,6 +13,7 @@
 
 #include "observe.hpp"
 #include "shim.hpp"
+#include "sparse.hpp"
 #include "two_band.hpp"
 
 #include <map>
@@ -38,6 +39,16 @@ struct gatun_rope {
     // Lets attention be observed from the next decode on; NULL: no more. Fails where our kernel cannot run.
     void observe(std::unique_ptr<gatun::attention_observer> by);
     gatun::attention_observer * observer() const { return watcher.get(); }
+    // Leaves keys out from the next decode on; NULL: no more. Fails where our kernel cannot run.
+    void leave_out(std::unique_ptr<gatun::sparse_attention> what);
+    gatun::sparse_attention * sparse() const { return limits.get(); }
+    std::unique_ptr<gatun::page_index> new_page_index(const gatun::page_index::settings & settings) const;
+    // Cells got other keys without a decode.
+    void invalidate_pages() {
+        if (limits != nullptr && limits->pages != nullptr) {
+            limits->pages->invalidate();
+        }
+    }
     // The cache of the layers that attend to the whole text; fails when our attention cannot run.
     const llama_kv_cache & attention_cache() const;
     std::vector<int32_t> attention_layers() const;
@@ -80,13 +91,15 @@ struct gatun_rope {
     void change_shift(ggml_tensor * node);
     void change_two_band(ggml_tensor * node);
     void change_attention(ggml_tensor * node);
-    bool our_attention() const { return two_bands() || watcher != nullptr; }
+    bool our_attention() const { return two_bands() || watcher != nullptr || limits != nullptr; }
     void begin_batch(const ggml_tensor * cells);
     void change_plain_attention(ggml_tensor * node);
     gatun::query_rotation rotation_of(const ggml_tensor * query, int il);
     void describe_attention(const ggml_tensor * node, int il);
     void watch(const ggml_tensor * node, int il);
+    void read_mask(const ggml_tensor * mask);
     void read_cells();
+    void bound_blocks(uint32_t stream, uint32_t used);
     void derive_frequencies();
     int layer_of_storage(const ggml_tensor * node, int depth) const;
     void complain(const std::string & text);
@@ -104,6 +117,8 @@ struct gatun_rope {
     bool cpu_flash_attention = false; // whether attention nodes are there and may be changed
     int mixed = 0;
     std::unique_ptr<gatun::attention_observer> watcher;
+    std::unique_ptr<gatun::sparse_attention> limits;
+    bool new_mask = false;            // of a micro batch whose mask was not looked at yet
     std::vector<int64_t> written;     // the cells of the micro batch: stream * size + cell
     int last_written_layer = 0;
     std::map<const ggml_tensor *, int> layers_by_storage;

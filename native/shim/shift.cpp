@@ -100,7 +100,9 @@ void gatun::turn_keys(llama_context * ctx) {
         gatun::update_memory(ctx);
     }
     ctx->synchronize();
+    gatun_pages_invalidate(ctx);
     others.put_back();
+    gatun_pages_invalidate(ctx);
     if (rope != nullptr && !rope->problem.empty()) {
         fail(rope->problem);
     }

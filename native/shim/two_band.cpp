@@ -2,7 +2,9 @@
 // compiled for each instruction set together with it.
 #include "two_band.hpp"
 
+#include "lanes.hpp"
 #include "observe.hpp"
+#include "page_choice.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -100,69 +102,8 @@ void phase_table::at(int32_t position, float * out) const {
 
 namespace {
 
-#if defined(__GNUC__)
-#    define GATUN_INLINE inline __attribute__((always_inline))
-typedef float lanes __attribute__((vector_size(64)));
-typedef int32_t ilanes __attribute__((vector_size(64)));
-#else
-#    define GATUN_INLINE __forceinline
-#    error "two_band.cpp needs vector extensions: build with GCC or Clang (clang-cl on Windows)"
-#endif
-
-constexpr int LANES = 16;
 constexpr int BLOCK = 64; // keys at a time
 constexpr int ROWS = 64;  // query rows at a time, about
-constexpr float MINUS_INFINITY = -std::numeric_limits<float>::infinity();
-
-GATUN_INLINE lanes load(const float * p) {
-    lanes v;
-    std::memcpy(&v, p, sizeof(v));
-    return v;
-}
-
-GATUN_INLINE void store(float * p, lanes v) {
-    std::memcpy(p, &v, sizeof(v));
-}
-
-GATUN_INLINE lanes splat(float x) {
-    return lanes{} + x;
-}
-
-// e^x for x <= 0, to 2 ulp; exactly 0 below -87.
-GATUN_INLINE lanes exp_lanes(lanes x) {
-    const ilanes flushed = x < splat(-87.0f);
-    x = (lanes)(((ilanes)x & ~flushed)); // flushed lanes: 0, cut below
-    const lanes shifted = x * 1.44269504088896341f + 12582912.0f; // round to nearest in the low mantissa bits
-    const lanes n = shifted - 12582912.0f;
-    lanes r = x - n * 0.693359375f;
-    r = r + n * 2.12194440e-4f;
-    lanes y = splat(1.9875691500e-4f);
-    y = y * r + 1.3981999507e-3f;
-    y = y * r + 8.3334519073e-3f;
-    y = y * r + 4.1665795894e-2f;
-    y = y * r + 1.6666665459e-1f;
-    y = y * r + 5.0000001201e-1f;
-    y = y * r * r + r + 1.0f;
-    const ilanes exponent = ((ilanes)shifted - 0x4B400000 + 127) << 23;
-    const lanes result = y * (lanes)exponent;
-    return (lanes)((ilanes)result & ~flushed);
-}
-
-GATUN_INLINE float max_of(lanes v) {
-    float m = v[0];
-    for (int i = 1; i < LANES; i++) {
-        m = std::max(m, v[i]);
-    }
-    return m;
-}
-
-GATUN_INLINE float sum_of(lanes v) {
-    float s = 0;
-    for (int i = 0; i < LANES; i++) {
-        s += v[i];
-    }
-    return s;
-}
 
 // c[r][n] = or += sum_k a[r][k] b[k][n], for `R` rows; n a multiple of LANES.
 template <int R>
@@ -235,69 +176,10 @@ GATUN_INLINE void transpose(const float * from, float * to, int d) {
     }
 }
 
-GATUN_INLINE float half_to_float(uint16_t h) {
-    // Exact for every finite value: shift into a float's fields, then mend the exponent by a multiplication.
-    uint32_t bits = static_cast<uint32_t>(h & 0x7fff) << 13;
-    float f;
-    std::memcpy(&f, &bits, sizeof(f));
-    f *= 0x1p112f;
-    std::memcpy(&bits, &f, sizeof(f));
-    bits |= static_cast<uint32_t>(h & 0x8000) << 16;
-    std::memcpy(&f, &bits, sizeof(f));
-    return f;
-}
-
-GATUN_INLINE void to_float(ggml_type type, ggml_to_float_t convert, const void * from, float * to, int n) {
-    if (type == GGML_TYPE_F16) {
-        const uint16_t * h = static_cast<const uint16_t *>(from);
-        for (int i = 0; i < n; i++) {
-            to[i] = half_to_float(h[i]);
-        }
-    } else if (type == GGML_TYPE_F32) {
-        std::memcpy(to, from, sizeof(float) * static_cast<size_t>(n));
-    } else {
-        convert(from, to, n);
-    }
-}
-
-// Turns one head in place. turn: cos and sin for each pair.
-GATUN_INLINE void rotate(const two_band_batch & batch, const float * turn, float * row) {
-    float * x = row + batch.offset;
-    const int pairs = batch.pairs;
-    const int step = batch.adjacent ? 2 : 1;
-    float * y = x + (batch.adjacent ? 1 : pairs);
-    for (int i = 0; i < pairs; i++) {
-        const float a = x[i * step];
-        const float b = y[i * step];
-        x[i * step] = a * turn[2 * i] - b * turn[2 * i + 1];
-        y[i * step] = a * turn[2 * i + 1] + b * turn[2 * i];
-    }
-}
-
-// Orthonormal Walsh-Hadamard transform of blocks of `n`, its own inverse.
-GATUN_INLINE void mix(float * row, int width, int n) {
-    const float norm = 1 / std::sqrt(static_cast<float>(n));
-    for (int at = 0; at + n <= width; at += n) {
-        float * x = row + at;
-        for (int h = 1; h < n; h *= 2) {
-            for (int i = 0; i < n; i += 2 * h) {
-                for (int j = i; j < i + h; j++) {
-                    const float a = x[j];
-                    const float b = x[j + h];
-                    x[j] = a + b;
-                    x[j + h] = a - b;
-                }
-            }
-        }
-        for (int i = 0; i < n; i++) {
-            x[i] *= norm;
-        }
-    }
-}
-
 // Buffers of one thread.
 struct scratch {
-    std::vector<float> queries, side_by_side, keys, near, keys_t, near_t, values, scores, other, sums, state, mask, turn, kept;
+    page_buffers pages;
+    std::vector<float> queries, side_by_side, keys, near, keys_t, near_t, values, scores, other, sums, state, mask, turn, kept, full;
 };
 
 scratch & thread_scratch() {
@@ -379,6 +261,27 @@ GATUN_INLINE void record(attention_observer & observer, const two_band_layer & l
     }
 }
 
+// Adds how much of a query's full attention falls on what it met. full: scores of all cells; met: minus infinity where not.
+GATUN_INLINE void measure(sparse_counts & counts, const float * full, const float * met, int64_t n_cells) {
+    float most = MINUS_INFINITY;
+    for (int64_t i = 0; i < n_cells; i++) {
+        most = std::max(most, full[i]);
+    }
+    if (most == MINUS_INFINITY) {
+        return;
+    }
+    double all = 0;
+    double of_met = 0;
+    for (int64_t i = 0; i < n_cells; i++) {
+        const double weight = std::exp(static_cast<double>(full[i]) - most);
+        all += weight;
+        of_met += met[i] == MINUS_INFINITY ? 0 : weight;
+    }
+    counts.measured++;
+    counts.recall += of_met / all;
+    counts.least = std::min(counts.least, of_met / all);
+}
+
 template <int R>
 GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_layer & layer) {
     const two_band_batch & batch = *layer.batch;
@@ -401,6 +304,8 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
     const int variants = map.variants();
     const bool turns = map.turns_near_keys();
     const bool plain = map.kind == far_kind::none;
+    const size_t k_bytes = ggml_row_size(k->type, d);
+    const size_t v_bytes = ggml_row_size(v->type, dv);
     const ggml_to_float_t k_float = ggml_get_type_traits(k->type)->to_float;
     const ggml_to_float_t v_float = ggml_get_type_traits(v->type)->to_float;
     // A unit of work: a tile of tokens, for heads that share a key head. With few units the heads are split up too.
@@ -431,8 +336,15 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
     s.state.resize(static_cast<size_t>(max_rows) * 2);
     s.mask.resize(static_cast<size_t>(tile) * BLOCK);
     s.turn.resize(static_cast<size_t>(batch.pairs) * 2);
-    if (observer != nullptr) {
+    sparse_attention * sparse = layer.sparse;
+    const bool patterned = sparse != nullptr && sparse->pattern.is_static();
+    const bool paged = sparse != nullptr && sparse->pages != nullptr && n_tokens <= sparse->pages->what().max_tokens;
+    const bool measured = sparse != nullptr && sparse->measure && (patterned || paged);
+    if (observer != nullptr || measured) {
         s.kept.resize(static_cast<size_t>(max_rows) * static_cast<size_t>(cells_padded));
+    }
+    if (measured) {
+        s.full.resize(s.kept.size());
     }
 
     for (int64_t unit = 0; unit < units; unit++) {
@@ -492,39 +404,97 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
                 }
             }
         }
+        const bool keep = observed || measured;
+        if (keep) {
+            std::fill_n(s.kept.data(), rows * cells_padded, MINUS_INFINITY);
+        }
+        if (measured) {
+            std::fill_n(s.full.data(), rows * cells_padded, MINUS_INFINITY);
+        }
+        bool some = false;
+        if (paged) {
+            page_queries unit_queries;
+            unit_queries.forms = s.queries.data();
+            unit_queries.max_rows = max_rows;
+            unit_queries.rows = rows;
+            unit_queries.heads = heads;
+            unit_queries.first_token = stream * n_tokens + t0;
+            unit_queries.positions = query_positions + t0;
+            unit_queries.q_min = q_min;
+            unit_queries.q_max = q_max;
+            for (int r = 0; r < rows && r < 64; r++) {
+                unit_queries.slopes[r] =
+                    layer.max_bias > 0 ? bias_slope(layer.max_bias, n_heads, head0 + r % heads) : 0.0f;
+            }
+            some = rows <= 64 && choose_cells(*sparse, layer, unit_queries, k, key_head, stream,
+                                              layer.first_stream + stream, s.pages);
+        }
+        const auto first_stream = static_cast<size_t>(layer.first_stream + stream);
         std::fill_n(s.sums.data(), static_cast<size_t>(rows) * dvp, 0.0f);
         float * maxima = s.state.data();
         float * totals = s.state.data() + max_rows;
         std::fill_n(maxima, rows, MINUS_INFINITY);
         std::fill_n(totals, rows, 0.0f);
 
-        for (int64_t c0 = 0; c0 < n_cells; c0 += BLOCK) {
-            const int n = static_cast<int>(std::min<int64_t>(BLOCK, n_cells - c0));
+        int64_t attended = 0;
+        // Two passes when it is measured: first the scores of all, then what is met.
+        for (int pass = measured ? 0 : 1; pass < 2; pass++)
+        for (int64_t c0 = 0, end = pass == 1 && some ? static_cast<int64_t>(s.pages.cells.size()) : n_cells; c0 < end;
+             c0 += BLOCK) {
+            const int32_t * listed = pass == 1 && some ? s.pages.cells.data() + c0 : nullptr;
+            const auto cell = [&](int i) { return listed != nullptr ? listed[i] : c0 + i; };
+            const int n = static_cast<int>(std::min<int64_t>(BLOCK, end - c0));
+            const bool limited = patterned && pass == 1;
+            if (limited) {
+                const auto block = static_cast<size_t>(c0 / BLOCK);
+                const int32_t newest = batch.greatest[first_stream][block];
+                if (newest < 0 || sparse->pattern.hides_all(q_min, q_max, batch.least[first_stream][block], newest)) {
+                    continue;
+                }
+            }
             // What the mask lets through.
             bool visible = false;
             for (int64_t t = t0; t < t1; t++) {
                 float * m = s.mask.data() + (t - t0) * BLOCK;
                 const uint16_t * from = mask == nullptr
                                             ? nullptr
-                                            : reinterpret_cast<const uint16_t *>(row_of(mask, t, 0, stream)) + c0;
+                                            : reinterpret_cast<const uint16_t *>(row_of(mask, t, 0, stream));
+                uint16_t gathered[BLOCK];
+                if (listed != nullptr && from != nullptr) {
+                    for (int i = 0; i < n; i++) {
+                        gathered[i] = from[listed[i]];
+                    }
+                    from = gathered;
+                } else if (from != nullptr) {
+                    from += c0;
+                }
                 int hidden = 0;
                 for (int i = 0; i < n; i++) {
                     const bool is_hidden = from != nullptr && from[i] == 0xFC00;
                     m[i] = is_hidden ? MINUS_INFINITY : from != nullptr ? half_to_float(from[i]) : 0.0f;
                     hidden += is_hidden;
                 }
+                for (int i = 0; limited && i < n; i++) {
+                    if (m[i] != MINUS_INFINITY && sparse->pattern.hides(query_positions[t], cell_positions[c0 + i])) {
+                        m[i] = MINUS_INFINITY;
+                        hidden++;
+                    }
+                }
                 for (int i = n; i < BLOCK; i++) {
                     m[i] = MINUS_INFINITY;
                 }
                 visible |= hidden < n;
+                attended += pass == 1 ? (n - hidden) * heads : 0;
             }
             if (!visible && batch.scores == nullptr) {
-                if (observed) {
-                    for (int r = 0; r < rows; r++) {
-                        std::fill_n(s.kept.data() + r * cells_padded + c0, BLOCK, MINUS_INFINITY);
-                    }
-                }
                 continue;
+            }
+            // A cache of many cells is not where the processor expects it: a head's rows stand apart.
+            for (int i = 0; i < n; i++) {
+                prefetch(row_of(v, cell(i), key_head, stream), v_bytes);
+            }
+            for (int64_t i = c0 + BLOCK; i < std::min(c0 + 2 * BLOCK, end); i++) {
+                prefetch(row_of(k, listed != nullptr ? listed[i - c0] : i, key_head, stream), k_bytes);
             }
             // Keys: float32, and transposed so that the product runs along keys.
             int32_t k_min = std::numeric_limits<int32_t>::max();
@@ -532,9 +502,9 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
             for (int i = 0; i < BLOCK; i++) {
                 float * row = s.keys.data() + static_cast<int64_t>(i) * d;
                 if (i < n) {
-                    to_float(k->type, k_float, row_of(k, c0 + i, key_head, stream), row, d);
-                    k_min = std::min(k_min, cell_positions[c0 + i]);
-                    k_max = std::max(k_max, cell_positions[c0 + i]);
+                    to_float(k->type, k_float, row_of(k, cell(i), key_head, stream), row, d);
+                    k_min = std::min(k_min, cell_positions[cell(i)]);
+                    k_max = std::max(k_max, cell_positions[cell(i)]);
                 } else {
                     std::fill_n(row, d, 0.0f);
                 }
@@ -549,7 +519,7 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
                     if (layer.hadamard > 0) {
                         mix(row, d, layer.hadamard);
                     }
-                    batch.turns.at(map.turn_index(cell_positions[c0 + i]), s.turn.data());
+                    batch.turns.at(map.turn_index(cell_positions[cell(i)]), s.turn.data());
                     rotate(batch, s.turn.data(), row);
                 }
             }
@@ -573,7 +543,7 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
                     for (int r = 0; r < rows; r++) {
                         const int32_t position = query_positions[t0 + r / heads];
                         for (int i = 0; i < n; i++) {
-                            if (map.variant(position, cell_positions[c0 + i]) == form) {
+                            if (map.variant(position, cell_positions[cell(i)]) == form) {
                                 s.scores[static_cast<size_t>(r) * BLOCK + i] =
                                     s.other[static_cast<size_t>(r) * BLOCK + i];
                             }
@@ -591,8 +561,21 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
                     continue;
                 }
             }
+            if (pass == 0) {
+                for (int r = 0; r < rows; r++) {
+                    const float * m = s.mask.data() + static_cast<int64_t>(r / heads) * BLOCK;
+                    const float slope =
+                        layer.max_bias > 0 ? bias_slope(layer.max_bias, n_heads, head0 + r % heads) : 1.0f;
+                    for (int i = 0; i < n; i++) {
+                        const float x = s.scores[static_cast<size_t>(r) * BLOCK + i];
+                        s.full[static_cast<size_t>(r * cells_padded + c0 + i)] =
+                            (layer.softcap > 0 ? layer.softcap * std::tanh(x) : x) + m[i] * slope;
+                    }
+                }
+                continue;
+            }
             for (int i = 0; i < n; i++) {
-                to_float(v->type, v_float, row_of(v, c0 + i, key_head, stream), s.values.data() + i * dvp, dv);
+                to_float(v->type, v_float, row_of(v, cell(i), key_head, stream), s.values.data() + i * dvp, dv);
             }
             // Softmax, carried on from the blocks before.
             for (int r = 0; r < rows; r++) {
@@ -610,8 +593,10 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
                     store(row + i, x);
                     best = x > best ? x : best;
                 }
-                if (observed) {
-                    std::copy_n(row, BLOCK, s.kept.data() + r * cells_padded + c0);
+                if (keep) {
+                    for (int i = 0; i < n; i++) {
+                        s.kept[static_cast<size_t>(r * cells_padded + cell(i))] = row[i];
+                    }
                 }
                 const float maximum = std::max(maxima[r], max_of(best));
                 if (maximum == MINUS_INFINITY) {
@@ -650,6 +635,10 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
                 total = total * shrink + std::exp(sink - maximum);
             }
             const float factor = total > 0 ? shrink / total : 0.0f;
+            if (measured) {
+                measure(sparse->counts[static_cast<size_t>(ith)], s.full.data() + r * cells_padded,
+                        s.kept.data() + r * cells_padded, n_cells);
+            }
             if (observed && observer->observes(token) && factor > 0) {
                 record(*observer, layer, ith, token, head, layer.first_stream + stream, n_cells,
                        s.kept.data() + r * cells_padded, maxima[r], factor);
@@ -658,6 +647,14 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
             const float * sum = s.sums.data() + static_cast<int64_t>(r) * dvp;
             for (int x = 0; x < dv; x++) {
                 out[x] = sum[x] * factor;
+            }
+        }
+        if (patterned || paged) {
+            sparse_counts & counts = sparse->counts[static_cast<size_t>(ith)];
+            counts.rows += rows;
+            counts.attended += attended;
+            for (int64_t t = t0; t < t1; t++) {
+                counts.visible += sparse->visible[static_cast<size_t>(stream * n_tokens + t)] * heads;
             }
         }
     }

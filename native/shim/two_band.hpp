@@ -73,6 +73,8 @@ struct two_band_batch {
     std::vector<float> key_turns;      // [tokens][pairs][cos, sin]
     std::vector<float> query_scale;    // [tokens]
     std::vector<std::vector<int32_t>> cells; // positions of the cells, for each stream; 0 where empty
+    // Least and greatest position of each block of 64 cells, for each stream; the greatest is -1 in an empty one.
+    std::vector<std::vector<int32_t>> least, greatest;
 
     float * scores = nullptr; // when set: [head][query][key], scaled scores before mask and softmax (one stream)
 
@@ -82,6 +84,7 @@ struct two_band_batch {
 };
 
 class attention_observer;
+struct sparse_attention;
 
 // How the queries of a layer were rotated, for taking it back.
 struct query_rotation {
@@ -102,6 +105,7 @@ struct two_band_layer {
     int index = 0;             // among the layers of the cache
     query_rotation rotation;   // on plain positions
     attention_observer * observer = nullptr; // NULL: nobody looks
+    sparse_attention * sparse = nullptr;     // NULL: every visible key is met
 };
 
 // Turns every row of a rope node's input by the batch's key rotations (ggml_custom_op_t; userdata: two_band_batch).

@@ -1,6 +1,7 @@
 package dev.gatun;
 
 import dev.gatun.kv.StateSettings;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -15,14 +16,21 @@ public final class CachedChunk {
   private final int[] tokens;
   private final int[] positions;
   private final MemorySegment rows;
+  private final boolean foreign;
 
   CachedChunk(
-      StateSettings settings, int[] prefix, int[] tokens, int[] positions, MemorySegment rows) {
+      StateSettings settings,
+      int[] prefix,
+      int[] tokens,
+      int[] positions,
+      MemorySegment rows,
+      boolean foreign) {
     this.settings = settings;
     this.prefix = prefix;
     this.tokens = tokens;
     this.positions = positions;
     this.rows = rows;
+    this.foreign = foreign;
   }
 
   /** Returns the number of tokens. */
@@ -53,7 +61,15 @@ public final class CachedChunk {
     return positions;
   }
 
-  MemorySegment rows() {
-    return rows;
+  /**
+   * Returns the rows for a native call: memory that its owner can free at any time is copied.
+   *
+   * @throws IllegalStateException if it was freed
+   */
+  MemorySegment rows(Arena call) {
+    if (!foreign) {
+      return rows;
+    }
+    return call.allocate(rows.byteSize(), 32).copyFrom(rows);
   }
 }

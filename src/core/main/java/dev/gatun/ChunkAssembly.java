@@ -68,16 +68,7 @@ final class ChunkAssembly {
   /** Returns the rows of each chunk behind its recomputed tokens, as they belong there. */
   private List<MemorySegment> turn(Arena arena) {
     long start = System.nanoTime();
-    List<int[]> ids = new ArrayList<>();
-    List<NativeCells.Rows> rows = new ArrayList<>();
-    int next = cells.held().next();
-    for (CachedChunk chunk : chunks) {
-      ids.add(chunk.tokens());
-      rows.add(
-          new NativeCells.Rows(chunk.positions(), positions(next, chunk.size()), chunk.rows()));
-      next += chunk.size();
-    }
-    cells.adopt(ids, rows);
+    adoptAll();
     List<MemorySegment> turned = new ArrayList<>();
     int at = begin;
     for (CachedChunk chunk : chunks) {
@@ -91,6 +82,22 @@ final class ChunkAssembly {
     cells.cutTo(begin);
     placing += System.nanoTime() - start;
     return turned;
+  }
+
+  private void adoptAll() {
+    List<int[]> ids = new ArrayList<>();
+    List<NativeCells.Rows> rows = new ArrayList<>();
+    try (Arena call = Arena.ofConfined()) {
+      int next = cells.held().next();
+      for (CachedChunk chunk : chunks) {
+        ids.add(chunk.tokens());
+        rows.add(
+            new NativeCells.Rows(
+                chunk.positions(), positions(next, chunk.size()), chunk.rows(call)));
+        next += chunk.size();
+      }
+      cells.adopt(ids, rows);
+    }
   }
 
   private int first(CachedChunk chunk) {

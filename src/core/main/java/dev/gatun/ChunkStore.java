@@ -32,9 +32,13 @@ public final class ChunkStore {
   private final int[] prefix;
   private final SegmentAllocator storage;
 
-  private ChunkStore(int[] prefix, SegmentAllocator storage) {
+  /** Whether the storage can be freed while a call runs. */
+  private final boolean foreign;
+
+  private ChunkStore(int[] prefix, SegmentAllocator storage, boolean foreign) {
     this.prefix = prefix;
     this.storage = storage;
+    this.foreign = foreign;
   }
 
   /**
@@ -49,7 +53,8 @@ public final class ChunkStore {
       throw new IllegalArgumentException(
           "chunks need at least one token before them, which attention falls back on; give the begin-of-sequence token");
     }
-    return new ChunkStore(prefix.clone(), (size, align) -> Arena.ofAuto().allocate(size, align));
+    return new ChunkStore(
+        prefix.clone(), (size, align) -> Arena.ofAuto().allocate(size, align), false);
   }
 
   /**
@@ -59,7 +64,7 @@ public final class ChunkStore {
    *     a mapped file puts them there
    */
   public ChunkStore withStorage(SegmentAllocator allocator) {
-    return new ChunkStore(prefix, allocator);
+    return new ChunkStore(prefix, allocator, true);
   }
 
   /** Returns a copy of the prefix. */
@@ -84,6 +89,7 @@ public final class ChunkStore {
     }
     requireSupport(session);
     requirePrefixOrNothing(session);
+    requireRoom(session, tokens.length);
     if (session.size() == 0) {
       session.append(prefix);
     }
@@ -101,7 +107,8 @@ public final class ChunkStore {
             prefix,
             tokens.clone(),
             positions,
-            rows.asReadOnly());
+            rows.asReadOnly(),
+            foreign);
       } finally {
         cells.cutTo(from);
       }
@@ -119,7 +126,8 @@ public final class ChunkStore {
    *     than once
    * @throws StateFormatException if a chunk was read behind another prefix, by another model or
    *     under other settings; nothing is changed
-   * @throws KvCacheFullException if they do not fit; the session holds what it held before
+   * @throws KvCacheFullException if they do not fit; the session then holds nothing more than the
+   *     prefix
    * @throws UnsupportedOperationForModelException as {@link #read}
    */
   public ChunkReport assemble(
@@ -130,12 +138,7 @@ public final class ChunkStore {
     for (CachedChunk chunk : chunks) {
       requireSame(chunk, settings);
     }
-    int total = chunks.stream().mapToInt(CachedChunk::size).sum();
-    if (prefix.length + total - session.size() > session.remaining()) {
-      throw new KvCacheFullException(
-          "no room for %,d tokens of %,d chunks: the session has room for %,d; raise contextTokens"
-              .formatted(total, chunks.size(), session.remaining()));
-    }
+    requireRoom(session, chunks.stream().mapToInt(CachedChunk::size).sum());
     if (session.size() == 0) {
       session.append(prefix);
     }
@@ -215,6 +218,15 @@ public final class ChunkStore {
       throw new IllegalStateException(
           "the session holds %,d tokens that are not the store's prefix; clear() it first"
               .formatted(held.length));
+    }
+  }
+
+  private void requireRoom(LlamaSession session, int tokens) {
+    int needed = prefix.length - session.size() + tokens;
+    if (needed > session.remaining()) {
+      throw new KvCacheFullException(
+          "no room for %,d tokens of chunks: the session has room for %,d; raise contextTokens"
+              .formatted(needed, session.remaining()));
     }
   }
 

@@ -2,6 +2,7 @@ package dev.gatun;
 
 import dev.gatun.kv.KvCacheType;
 import dev.gatun.kv.KvSettings;
+import dev.gatun.kv.SparseAttention;
 import dev.gatun.rope.RopeScaling;
 import java.util.Objects;
 import java.util.OptionalInt;
@@ -27,6 +28,7 @@ import java.util.OptionalInt;
  * @param offloadKv keeps the KV cache on the device of its layer
  * @param fullSlidingWindow keeps all cells of sliding-window layers, so that a sequence can be cut
  *     back further than the window
+ * @param sparseAttention which keys a query meets
  */
 public record ContextOptions(
     OptionalInt contextTokens,
@@ -42,7 +44,8 @@ public record ContextOptions(
     RopeScaling ropeScaling,
     boolean unifiedKv,
     boolean offloadKv,
-    boolean fullSlidingWindow) {
+    boolean fullSlidingWindow,
+    SparseAttention sparseAttention) {
 
   private static final int MAX_THREADS = 512; // GGML_MAX_N_THREADS
   private static final int MAX_SEQUENCES = 256; // LLAMA_MAX_SEQ
@@ -63,6 +66,13 @@ public record ContextOptions(
     Objects.requireNonNull(valueType, "valueType");
     Objects.requireNonNull(flashAttention, "flashAttention");
     Objects.requireNonNull(ropeScaling, "ropeScaling");
+    Objects.requireNonNull(sparseAttention, "sparseAttention");
+    if (!(sparseAttention instanceof SparseAttention.Full)
+        && flashAttention == FlashAttention.OFF) {
+      throw new IllegalArgumentException(
+          "%s replaces the flash attention kernel; use FlashAttention.AUTO or ON"
+              .formatted(sparseAttention.describe()));
+    }
     if (valueType.isQuantised() && flashAttention == FlashAttention.OFF) {
       throw new IllegalArgumentException(
           "values of type %s need flash attention; use FlashAttention.ON or AUTO, or values of type F16"
@@ -90,7 +100,8 @@ public record ContextOptions(
         RopeScaling.modelDefault(),
         true,
         true,
-        false);
+        false,
+        SparseAttention.full());
   }
 
   /**
@@ -154,7 +165,8 @@ public record ContextOptions(
         ropeScaling,
         unifiedKv,
         offloadKv,
-        fullSlidingWindow);
+        fullSlidingWindow,
+        sparseAttention);
   }
 
   /** Returns a copy with another {@link #batchTokens()}. */
@@ -173,7 +185,8 @@ public record ContextOptions(
         ropeScaling,
         unifiedKv,
         offloadKv,
-        fullSlidingWindow);
+        fullSlidingWindow,
+        sparseAttention);
   }
 
   /** Returns a copy with another {@link #microBatchTokens()}. */
@@ -192,7 +205,8 @@ public record ContextOptions(
         ropeScaling,
         unifiedKv,
         offloadKv,
-        fullSlidingWindow);
+        fullSlidingWindow,
+        sparseAttention);
   }
 
   /** Returns a copy with another {@link #maxSequences()}. */
@@ -211,7 +225,8 @@ public record ContextOptions(
         ropeScaling,
         unifiedKv,
         offloadKv,
-        fullSlidingWindow);
+        fullSlidingWindow,
+        sparseAttention);
   }
 
   /** Returns a copy with another {@link #threads()}. */
@@ -230,7 +245,8 @@ public record ContextOptions(
         ropeScaling,
         unifiedKv,
         offloadKv,
-        fullSlidingWindow);
+        fullSlidingWindow,
+        sparseAttention);
   }
 
   /** Returns a copy with another {@link #batchThreads()}. */
@@ -249,7 +265,8 @@ public record ContextOptions(
         ropeScaling,
         unifiedKv,
         offloadKv,
-        fullSlidingWindow);
+        fullSlidingWindow,
+        sparseAttention);
   }
 
   /** Returns a copy with another {@link #polling()}. */
@@ -268,7 +285,8 @@ public record ContextOptions(
         ropeScaling,
         unifiedKv,
         offloadKv,
-        fullSlidingWindow);
+        fullSlidingWindow,
+        sparseAttention);
   }
 
   /** Returns a copy with another {@link #keyType()}. */
@@ -287,7 +305,8 @@ public record ContextOptions(
         ropeScaling,
         unifiedKv,
         offloadKv,
-        fullSlidingWindow);
+        fullSlidingWindow,
+        sparseAttention);
   }
 
   /** Returns a copy with another {@link #valueType()}. */
@@ -306,7 +325,8 @@ public record ContextOptions(
         ropeScaling,
         unifiedKv,
         offloadKv,
-        fullSlidingWindow);
+        fullSlidingWindow,
+        sparseAttention);
   }
 
   /** Returns a copy with another {@link #flashAttention()}. */
@@ -325,7 +345,8 @@ public record ContextOptions(
         ropeScaling,
         unifiedKv,
         offloadKv,
-        fullSlidingWindow);
+        fullSlidingWindow,
+        sparseAttention);
   }
 
   /** Returns a copy with another {@link #ropeScaling()}. */
@@ -344,7 +365,8 @@ public record ContextOptions(
         value,
         unifiedKv,
         offloadKv,
-        fullSlidingWindow);
+        fullSlidingWindow,
+        sparseAttention);
   }
 
   /** Returns a copy with another {@link #unifiedKv()}. */
@@ -363,7 +385,8 @@ public record ContextOptions(
         ropeScaling,
         value,
         offloadKv,
-        fullSlidingWindow);
+        fullSlidingWindow,
+        sparseAttention);
   }
 
   /** Returns a copy with another {@link #offloadKv()}. */
@@ -382,7 +405,8 @@ public record ContextOptions(
         ropeScaling,
         unifiedKv,
         value,
-        fullSlidingWindow);
+        fullSlidingWindow,
+        sparseAttention);
   }
 
   /** Returns a copy with another {@link #fullSlidingWindow()}. */
@@ -401,6 +425,30 @@ public record ContextOptions(
         ropeScaling,
         unifiedKv,
         offloadKv,
+        value,
+        sparseAttention);
+  }
+
+  /**
+   * Returns a copy with another {@link #sparseAttention()}. It needs flash attention, and all
+   * layers on the CPU.
+   */
+  public ContextOptions withSparseAttention(SparseAttention value) {
+    return new ContextOptions(
+        contextTokens,
+        batchTokens,
+        microBatchTokens,
+        maxSequences,
+        threads,
+        batchThreads,
+        polling,
+        keyType,
+        valueType,
+        flashAttention,
+        ropeScaling,
+        unifiedKv,
+        offloadKv,
+        fullSlidingWindow,
         value);
   }
 }

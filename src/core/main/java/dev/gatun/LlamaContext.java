@@ -4,15 +4,18 @@ import dev.gatun.error.ContextCreateException;
 import dev.gatun.error.UnsupportedOperationForModelException;
 import dev.gatun.internal.ContextParameters;
 import dev.gatun.internal.NativeAdapters;
+import dev.gatun.internal.NativeAttention;
 import dev.gatun.internal.NativeCells;
 import dev.gatun.internal.NativeContext;
 import dev.gatun.internal.NativeMemory;
+import dev.gatun.internal.NativeSparse;
 import dev.gatun.kv.CellLayout;
 import dev.gatun.kv.Compaction;
 import dev.gatun.kv.KvCacheType;
 import dev.gatun.kv.KvLayout;
 import dev.gatun.kv.KvPlan;
 import dev.gatun.kv.KvSettings;
+import dev.gatun.kv.SparseAttention;
 import dev.gatun.rope.Dynamic;
 import dev.gatun.rope.FactorTable;
 import dev.gatun.rope.RopeScaling;
@@ -57,10 +60,14 @@ public final class LlamaContext implements AutoCloseable {
    *
    * @param adapters which adapters are applied
    * @param microBatchTokens decides how sums are rounded
+   * @param sparseAttention which keys tokens met
    */
-  private record Reading(Object adapters, int microBatchTokens) {}
+  private record Reading(Object adapters, int microBatchTokens, SparseAttention sparseAttention) {}
 
   private static final Object NO_ADAPTERS = new Object();
+
+  /** The session whose attention has been added up since it was empty. */
+  private Optional<SessionCells> observed = Optional.empty();
 
   LlamaContext(LlamaModel model, ContextOptions options) {
     this.model = model;
@@ -107,11 +114,48 @@ public final class LlamaContext implements AutoCloseable {
             "the context of " + model.file().path().getFileName());
     freeSequences.set(0, options.maxSequences());
     this.layout = StateIdentity.layout(this);
-    reading = new Reading(NO_ADAPTERS, microBatchTokens());
+    reading = newReading(NO_ADAPTERS);
+    leaveOut(options.sparseAttention());
+  }
+
+  private void leaveOut(SparseAttention sparse) {
+    if (sparse instanceof SparseAttention.Full) {
+      return;
+    }
+    try {
+      if (!model.isOnCpu()) {
+        throw new UnsupportedOperationForModelException(
+            "%s works with all layers on the CPU only; load the model with GpuLayers.none()"
+                .formatted(sparse.describe()));
+      }
+      context.guard().enter();
+      try {
+        NativeSparse.set(context, sparse, false);
+      } finally {
+        context.guard().exit();
+      }
+    } catch (RuntimeException e) {
+      context.close();
+      throw e;
+    }
+  }
+
+  /**
+   * Returns the most tokens to decode in one call. Of a sliding-window model it is one micro-batch:
+   * llama.cpp v0.5.0 looks for the cells of all micro-batches of a call first ({@code
+   * llama_kv_cache::prepare}), and those of a later one push out cells that an earlier one still
+   * has to look at.
+   */
+  int tokensAtOnce() {
+    return model.slidingWindowTokens() > 0 ? microBatchTokens() : context.batchTokens();
   }
 
   int microBatchTokens() {
     return Math.min(options.microBatchTokens(), options.batchTokens());
+  }
+
+  private Reading newReading(Object adapters) {
+    return new Reading(adapters, microBatchTokens(), options.sparseAttention());
   }
 
   /** Returns what is equal for contexts that read tokens of one model and scaling the same way. */
@@ -237,7 +281,7 @@ public final class LlamaContext implements AutoCloseable {
 
   /** Tells that cells are from now on made in another way: those there are no longer plain. */
   private void adapted() {
-    reading = new Reading(new Object(), microBatchTokens());
+    reading = newReading(new Object());
     sessions.forEach(session -> session.cells().notPlainFrom(0));
     prefixCache.ifPresent(PrefixCache::forgetAll);
   }
@@ -260,6 +304,27 @@ public final class LlamaContext implements AutoCloseable {
   /** Returns the tokens that one sequence can hold. */
   public int sequenceTokens() {
     return context.sequenceTokens();
+  }
+
+  /**
+   * Returns how many of the {@link #contextTokens()} KV cells are in use, by sessions or by the
+   * prefix cache; one that several share counts once. Of a sliding-window model: of the layers
+   * without a window.
+   *
+   * @throws UnsupportedOperationForModelException if the model keeps recurrent states only
+   */
+  public int usedCells() {
+    context.guard().enter();
+    try {
+      int pools = options.unifiedKv() ? 1 : options.maxSequences();
+      int used = 0;
+      for (int sequence = 0; sequence < pools; sequence++) {
+        used += NativeCells.usage(context, sequence).used();
+      }
+      return used;
+    } finally {
+      context.guard().exit();
+    }
   }
 
   /** Returns what the context and its model take on each device, as the native side reports it. */
@@ -375,12 +440,18 @@ public final class LlamaContext implements AutoCloseable {
   public Compaction compact() {
     context.guard().enter();
     try {
-      NativeCells.Compaction done = NativeCells.compact(context);
-      return new Compaction(
-          done.moved(), done.extentBefore(), done.extentAfter(), done.releasedBytes());
+      return compactCells();
     } finally {
       context.guard().exit();
     }
+  }
+
+  /** As {@link #compact}, inside the guard. What was observed of attention is gone. */
+  Compaction compactCells() {
+    notObserved();
+    NativeCells.Compaction done = NativeCells.compact(context);
+    return new Compaction(
+        done.moved(), done.extentBefore(), done.extentAfter(), done.releasedBytes());
   }
 
   /** Returns the position scaling that runs now, with every number chosen. */
@@ -538,6 +609,29 @@ public final class LlamaContext implements AutoCloseable {
   /** Tells whether a sequence of the context always finds room for all its tokens. */
   boolean hasOwnPools() {
     return options.maxSequences() == 1 || !options.unifiedKv();
+  }
+
+  /** A session's attention is added up from now on. */
+  void observed(SessionCells cells) {
+    observed = Optional.of(cells);
+  }
+
+  /** Ends the adding up, if any. */
+  void notObserved() {
+    if (observed.isPresent()) {
+      NativeAttention.end(context);
+      observed = Optional.empty();
+    }
+  }
+
+  /** Tells whether a session's attention has been added up since it was empty. */
+  boolean observes(SessionCells cells) {
+    return observed.isPresent() && observed.get() == cells;
+  }
+
+  /** Tells whether any session's attention is added up. */
+  boolean observes() {
+    return observed.isPresent();
   }
 
   /** Tells whether the scaling follows the length of the text. */

@@ -8,6 +8,9 @@ import dev.gatun.error.StateFormatException;
 import dev.gatun.error.UnsupportedOperationForModelException;
 import dev.gatun.internal.NativeContext;
 import dev.gatun.internal.NativeMemory;
+import dev.gatun.kv.EvictionOptions;
+import dev.gatun.kv.EvictionPolicy;
+import dev.gatun.kv.EvictionReport;
 import dev.gatun.kv.StateCheckpoint;
 import dev.gatun.kv.StateContent;
 import java.lang.foreign.Arena;
@@ -40,6 +43,7 @@ public final class LlamaSession implements AutoCloseable {
   private final SessionOptions options;
   private final SessionCells cells;
   private final Overflow overflow;
+  private final Evictor evictor;
   private volatile boolean closed;
   private final AtomicReference<Generation> active = new AtomicReference<>();
   private volatile @Nullable Operation running;
@@ -49,7 +53,8 @@ public final class LlamaSession implements AutoCloseable {
     this.context = context;
     this.options = options;
     this.cells = new SessionCells(owner, context, sequence, options.checkpoints(), () -> closed);
-    this.overflow = new Overflow(owner, cells, options);
+    this.evictor = new Evictor(owner, context, cells);
+    this.overflow = new Overflow(owner, cells, evictor, options);
   }
 
   /** Returns the context. */
@@ -329,13 +334,60 @@ public final class LlamaSession implements AutoCloseable {
     enter();
     try {
       requireIdle();
-      if (owner.model().isRecurrent() || owner.model().isHybrid()) {
-        throw new UnsupportedOperationForModelException(
-            "%s keeps a recurrent state and cannot forget a part of a sequence"
-                .formatted(owner.model().description()));
-      }
-      owner.requireFixedScaling();
+      Evictor.requireEvictable(owner);
       cells.retain(keep);
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  /**
+   * Cuts the session to a budget of tokens; the policy decides which ones stay. Their cells stay as
+   * they are, at their positions; what was read after a dropped token still carries what it learned
+   * from it. The cells are free for other tokens at once.
+   *
+   * <p>A policy that looks at a window of attention has the last tokens read again; one that looks
+   * at all of it the whole text, unless {@link #observeAttention} was called; see {@link
+   * EvictionReport#readAgain()}.
+   *
+   * @param policy decides
+   * @param options how many tokens stay, and which ones in any case
+   * @return what was dropped
+   * @throws UnsupportedOperationForModelException if the model keeps a recurrent state, a scaling
+   *     follows the length, or attention cannot be observed in this context and the policy needs
+   *     it; nothing is changed
+   * @throws KvCacheFullException if the policy reads more tokens to look at attention and no cell
+   *     is free for them; nothing is changed
+   * @throws CallbackException if the policy threw; nothing is changed
+   * @throws IllegalArgumentException if what is always kept needs more than the budget; nothing is
+   *     changed
+   */
+  public EvictionReport evict(EvictionPolicy policy, EvictionOptions options) {
+    Operation operation = newOperation(Cancellation.never(), Optional.empty());
+    enter();
+    try {
+      requireIdle();
+      AtomicReference<EvictionReport> report = new AtomicReference<>();
+      run(operation, () -> report.set(evictor.evict(policy, options, operation)));
+      return report.get();
+    } finally {
+      context.guard().exit();
+    }
+  }
+
+  /**
+   * Adds up from now on what every token attends to, for policies that look at all attention, such
+   * as {@link dev.gatun.kv.H2o}. Reading is slower then. It ends with {@link #clear()}, with a
+   * compaction, and when another policy observes attention in the same context.
+   *
+   * @throws IllegalStateException if the session is not empty
+   * @throws UnsupportedOperationForModelException if attention cannot be observed in this context
+   */
+  public void observeAttention() {
+    enter();
+    try {
+      requireIdle();
+      evictor.observeFromStart();
     } finally {
       context.guard().exit();
     }
@@ -372,8 +424,9 @@ public final class LlamaSession implements AutoCloseable {
 
   /**
    * Copies the session: its tokens, their cells and its checkpoints. {@link SessionState#write}
-   * puts the copy into a file. A sliding window's cells are then put down anew as {@link #restore}
-   * puts them, so that this session and a restored one go on bit for bit alike.
+   * puts the copy into a file. Where no other sequence shares the pool, a sliding window's cells
+   * are then put down anew as {@link #restore} puts them, so that this session and a restored one
+   * go on bit for bit alike.
    *
    * @throws UnsupportedOperationForModelException if the model's memory cannot be copied
    */
@@ -512,6 +565,9 @@ public final class LlamaSession implements AutoCloseable {
     if (context.guard().enterWaiting()) {
       try {
         NativeMemory.removeAll(context, cells.sequence());
+        if (owner.observes(cells)) {
+          owner.notObserved();
+        }
         owner.closed(this, cells.sequence());
       } finally {
         context.guard().exit();

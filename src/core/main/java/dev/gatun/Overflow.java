@@ -3,6 +3,7 @@ package dev.gatun;
 import dev.gatun.error.CallbackException;
 import dev.gatun.error.KvCacheFullException;
 import dev.gatun.error.UnsupportedOperationForModelException;
+import dev.gatun.kv.Observation;
 import dev.gatun.kv.OverflowEvent;
 import dev.gatun.kv.OverflowPolicy;
 import dev.gatun.kv.TokenRange;
@@ -13,6 +14,7 @@ import java.util.List;
 final class Overflow {
   private final LlamaContext owner;
   private final SessionCells cells;
+  private final Evictor evictor;
   private final SessionOptions options;
   private final int limit;
   private long droppedTokens;
@@ -23,11 +25,17 @@ final class Overflow {
    *
    * @throws UnsupportedOperationForModelException if the model or the context cannot do it
    */
-  Overflow(LlamaContext owner, SessionCells cells, SessionOptions options) {
+  Overflow(LlamaContext owner, SessionCells cells, Evictor evictor, SessionOptions options) {
     this.owner = owner;
     this.cells = cells;
+    this.evictor = evictor;
     this.options = options;
-    this.limit = Math.min(options.budgetTokens().orElse(Integer.MAX_VALUE), owner.sequenceTokens());
+    int spare =
+        options.overflow() instanceof OverflowPolicy.Evict evict
+            ? Evictor.spareCells(evict.policy())
+            : 0;
+    this.limit =
+        Math.min(options.budgetTokens().orElse(Integer.MAX_VALUE), owner.sequenceTokens() - spare);
     if (options.overflow() instanceof OverflowPolicy.Fail) {
       return;
     }
@@ -41,11 +49,25 @@ final class Overflow {
           case OverflowPolicy.Shift shift -> shift.keep();
           case OverflowPolicy.Streaming streaming -> streaming.sinks();
           case OverflowPolicy.Summarise summarise -> summarise.keep() + summarise.recent();
+          case OverflowPolicy.Evict evict -> evict.options().sinks() + evict.options().recent();
         };
     if (fixed + 2 > limit) {
       throw new IllegalArgumentException(
           "%s keeps %,d tokens and the session has a budget of %,d; raise the budget or keep fewer"
               .formatted(options.overflow().describe(), fixed, limit));
+    }
+    if (options.overflow() instanceof OverflowPolicy.Evict) {
+      Evictor.requireEvictable(owner);
+      observe();
+    }
+  }
+
+  /** Begins to add up attention, where the policy looks at all of it. */
+  private void observe() {
+    if (options.overflow() instanceof OverflowPolicy.Evict evict
+        && evict.policy().needs().observation() instanceof Observation.Accumulated
+        && cells.held().size() == 0) {
+      evictor.observeFromStart();
     }
   }
 
@@ -68,6 +90,7 @@ final class Overflow {
   void restart() {
     droppedTokens = 0;
     insertedTokens = 0;
+    observe();
   }
 
   boolean fails() {
@@ -98,6 +121,7 @@ final class Overflow {
         case OverflowPolicy.Shift shift -> shift(shift);
         case OverflowPolicy.Streaming streaming -> stream(streaming);
         case OverflowPolicy.Summarise summarise -> summarise(summarise, operation);
+        case OverflowPolicy.Evict evict -> evict(evict, operation);
       }
     }
     return Math.min(wanted, limit - cells.held().size());
@@ -119,6 +143,17 @@ final class Overflow {
     }
   }
 
+  private void evict(OverflowPolicy.Evict policy, Operation operation) {
+    int[] before = cells.held().ids();
+    List<TokenRange> dropped =
+        evictor.makeRoom(limit, policy.policy(), policy.options(), operation).dropped();
+    int[] ids =
+        dropped.stream()
+            .flatMapToInt(range -> Arrays.stream(before, range.from(), range.to()))
+            .toArray();
+    tell(dropped, ids, new int[0]);
+  }
+
   private void drop(int from, int to, boolean closeGap) {
     int[] ids = cells.held().ids(from, to);
     if (closeGap) {
@@ -126,7 +161,7 @@ final class Overflow {
     } else {
       cells.removeRange(from, to);
     }
-    tell(new TokenRange(from, to), ids, new int[0]);
+    tell(List.of(new TokenRange(from, to)), ids, new int[0]);
   }
 
   private void summarise(OverflowPolicy.Summarise policy, Operation operation) {
@@ -148,14 +183,14 @@ final class Overflow {
     cells.cutTo(policy.keep());
     cells.feed(summary, 0, summary.length, operation, (done, total) -> {});
     cells.feed(all, end, all.length - end, operation, (done, total) -> {});
-    tell(new TokenRange(policy.keep(), end), dropped, summary);
+    tell(List.of(new TokenRange(policy.keep(), end)), dropped, summary);
   }
 
-  private void tell(TokenRange range, int[] ids, int[] inserted) {
+  private void tell(List<TokenRange> ranges, int[] ids, int[] inserted) {
     droppedTokens += ids.length;
     insertedTokens += inserted.length;
     OverflowEvent event =
-        new OverflowEvent(options.overflow(), List.of(range), ids, inserted, cells.held().size());
+        new OverflowEvent(options.overflow(), ranges, ids, inserted, cells.held().size());
     try {
       options.overflowListener().onOverflow(event);
     } catch (RuntimeException | Error e) {

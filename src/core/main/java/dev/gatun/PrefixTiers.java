@@ -1,6 +1,5 @@
 package dev.gatun;
 
-import dev.gatun.error.KvCacheFullException;
 import dev.gatun.internal.NativeCells;
 import dev.gatun.internal.NativeContext;
 import dev.gatun.internal.NativeMemory;
@@ -9,14 +8,11 @@ import dev.gatun.kv.PrefixTree;
 import dev.gatun.kv.PrefixTree.Match;
 import dev.gatun.kv.PrefixTree.Node;
 import java.io.IOException;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
-import java.util.function.Consumer;
 import java.util.function.Predicate;
 
 /**
@@ -136,152 +132,25 @@ final class PrefixTiers {
       return PrefixReuse.none();
     }
     path.forEach(Node::pin);
-    Bringing bringing = new Bringing(session.sequence());
+    PrefixBringing bringing =
+        new PrefixBringing(context, cold, this::yieldCells, session.sequence());
     try {
       if (pieces) {
         path.forEach(node -> bringing.piece(node, Math.min(node.end(), length)));
-        bringing.cutTo(Math.min(bringing.have, length) / multiple * multiple);
+        bringing.cutTo(Math.min(bringing.have(), length) / multiple * multiple);
       } else {
         bringing.state(path.getLast());
       }
     } finally {
       path.forEach(Node::unpin);
     }
-    if (bringing.damaged.isPresent()) {
+    if (bringing.damaged().isPresent()) {
       failures++;
       releaseUsed.getAsBoolean();
-      removeFrom(bringing.damaged.get());
+      removeFrom(bringing.damaged().get());
     }
     return bringing.reuse();
   }
-
-  /** Brings cells to one sequence, the first positions first. */
-  private final class Bringing {
-    private final int sequence;
-    private final List<Part> parts = new ArrayList<>();
-    private Optional<CellBlock> last = Optional.empty();
-    private int have;
-    private boolean stopped;
-    private Optional<Node<Place>> damaged = Optional.empty();
-
-    Bringing(int sequence) {
-      this.sequence = sequence;
-    }
-
-    PrefixReuse reuse() {
-      int[] tokens = new int[Source.values().length];
-      for (Part part : parts) {
-        tokens[part.source().ordinal()] += Math.max(0, Math.min(part.to(), have) - part.from());
-      }
-      return new PrefixReuse(
-          tokens[Source.RESIDENT.ordinal()],
-          tokens[Source.HOST.ordinal()],
-          tokens[Source.DISK.ordinal()]);
-    }
-
-    void piece(Node<Place> node, int to) {
-      switch (node.value()) {
-        case Place.Covered _, Place.Resident _ -> {
-          NativeCells.share(context, sequenceOf(node), sequence, node.start(), to);
-          parts.add(new Part(Source.RESIDENT, node.start(), to));
-          have = to;
-        }
-        case Place.Cold(List<CellBlock> blocks) -> {
-          boolean inMemory = blocks.stream().allMatch(CellBlock::isInMemory);
-          parts.add(new Part(inMemory ? Source.HOST : Source.DISK, node.start(), to));
-          for (CellBlock block : blocks) {
-            if (!stopped && last.equals(Optional.of(block))) {
-              have = block.end(); // brought whole with the node before
-            } else if (!stopped && block.start() < to) {
-              block(node, block);
-            }
-          }
-          have = stopped ? have : to;
-        }
-        case Place.Nothing _ -> stopped = true;
-      }
-    }
-
-    /** A block may begin in the node before and end in another text: what it has too much goes. */
-    private void block(Node<Place> node, CellBlock block) {
-      NativeCells.remove(context, sequence, Math.min(have, block.start()), NativeCells.END);
-      if (read(node, block, bytes -> write(block, bytes))) {
-        have = block.end();
-        last = Optional.of(block);
-      } else {
-        stopped = true;
-        cutTo(Math.min(have, block.start()));
-      }
-    }
-
-    private void write(CellBlock block, MemorySegment bytes) {
-      int[] positions = new int[block.end() - block.start()];
-      Arrays.setAll(positions, i -> block.start() + i);
-      NativeCells.write(context, sequence, positions, positions, bytes);
-    }
-
-    void state(Node<Place> node) {
-      switch (node.value()) {
-        case Place.Resident(int source) -> {
-          NativeMemory.share(context, source, sequence);
-          parts.add(new Part(Source.RESIDENT, 0, node.end()));
-          have = node.end();
-        }
-        case Place.Cold(List<CellBlock> blocks) -> {
-          CellBlock block = blocks.getFirst();
-          boolean inMemory = block.isInMemory();
-          if (read(node, block, this::restore)) {
-            parts.add(new Part(inMemory ? Source.HOST : Source.DISK, 0, node.end()));
-            have = node.end();
-          } else {
-            NativeMemory.removeAll(context, sequence);
-          }
-        }
-        case Place.Covered _, Place.Nothing _ ->
-            throw new IllegalStateException("the node " + node + " has no state");
-      }
-    }
-
-    private void restore(MemorySegment bytes) {
-      if (!NativeMemory.restore(context, sequence, NativeMemory.Part.WHOLE, bytes)) {
-        throw new KvCacheFullException("no room for a state of the prefix cache");
-      }
-    }
-
-    /** Puts a block's bytes into the context, making room; tells whether it went well. */
-    private boolean read(Node<Place> node, CellBlock block, Consumer<MemorySegment> into) {
-      try (Arena arena = Arena.ofConfined()) {
-        MemorySegment bytes = cold.bytes(block, arena);
-        while (true) {
-          try {
-            into.accept(bytes);
-            return true;
-          } catch (KvCacheFullException e) {
-            if (!yieldCells(block.end() - block.start())) {
-              return false;
-            }
-          }
-        }
-      } catch (IOException e) {
-        damaged = Optional.of(node);
-        return false;
-      }
-    }
-
-    /** Takes back what was brought too much. */
-    void cutTo(int end) {
-      NativeCells.remove(context, sequence, end, NativeCells.END);
-      have = end;
-    }
-  }
-
-  private enum Source {
-    RESIDENT,
-    HOST,
-    DISK
-  }
-
-  private record Part(Source source, int from, int to) {}
 
   // ---- from a session ---------------------------------------------------------------------------
 
@@ -506,7 +375,7 @@ final class PrefixTiers {
   }
 
   /** Returns a sequence that holds a resident node's cells. */
-  private static int sequenceOf(Node<Place> node) {
+  static int sequenceOf(Node<Place> node) {
     Node<Place> at = node;
     while (!(at.value() instanceof Place.Resident)) {
       at = at.children().stream().filter(n -> n.value().isResident()).findFirst().orElseThrow();

@@ -128,6 +128,23 @@ final class SessionCells {
     decodeTo(size, operation, QUIET);
   }
 
+  /** Takes tokens out of the cache and keeps them, to be read again. */
+  void unread(int index) {
+    if (index < decoded) {
+      if (!goBackTo(index)) {
+        throw cannotGoBackTo(index);
+      }
+      logitsAt = -1;
+    }
+  }
+
+  /** Reads the tokens that are held but not in the cache, up to an index. */
+  void readTo(int end, Operation operation) {
+    if (decoded < end) {
+      decodeTo(end, operation, QUIET);
+    }
+  }
+
   private void decodeTo(int end, Operation operation, PrefillProgress progress) {
     followLength(end, operation);
     decodeRange(end, operation, progress);
@@ -148,7 +165,7 @@ final class SessionCells {
   /** Decodes what was dropped. When that fails the tokens stay, and the next call reads on. */
   private void readAgain(int end, Operation operation) {
     while (decoded < end) {
-      decodeRange(Math.min(end, decoded + context.batchTokens()), operation, QUIET);
+      decodeRange(Math.min(end, decoded + owner.tokensAtOnce()), operation, QUIET);
     }
   }
 
@@ -156,7 +173,7 @@ final class SessionCells {
     int start = decoded;
     checkpoints.offer(start, start, end, this::takeCheckpoint);
     while (decoded < end) {
-      int count = checkpoints.step(decoded, end, Math.min(context.batchTokens(), end - decoded));
+      int count = checkpoints.step(decoded, end, Math.min(owner.tokensAtOnce(), end - decoded));
       for (int i = 0; i < count; i++) {
         int index = decoded + i;
         context.put(i, held.id(index), held.stagedPosition(index), sequence, index == end - 1);
@@ -179,7 +196,7 @@ final class SessionCells {
     int start = decoded;
     int size = held.size();
     int vocabulary = owner.model().vocabularySize();
-    int most = Math.clamp(SHOW_BYTES / (4L * vocabulary), 1, context.batchTokens());
+    int most = Math.clamp(SHOW_BYTES / (4L * vocabulary), 1, owner.tokensAtOnce());
     while (decoded < end) {
       int count = Math.min(most, end - decoded);
       for (int i = 0; i < count; i++) {
@@ -454,6 +471,9 @@ final class SessionCells {
 
   /** Forgets the cells and keeps the tokens, which are read again with the next call. */
   void drop() {
+    if (owner.observes(this) && decoded > 0) {
+      owner.notObserved();
+    }
     checkpoints.clear();
     NativeMemory.removeAll(context, sequence);
     decoded = 0;
@@ -514,6 +534,7 @@ final class SessionCells {
     }
     held.set(state.tokens(), state.positions());
     decoded = state.decoded();
+    held.closeGapsFrom(decoded); // what was not read yet follows the last cell
     checkpoints.set(state.checkpointStates());
     if (state.reading().how().equals(owner.reading())) {
       plain = state.reading().plain();
@@ -535,7 +556,8 @@ final class SessionCells {
    * decides in which order attention sums over them, and so the last bits of the logits.
    */
   void settleWindow() {
-    boolean rolling = !owner.model().isRecurrent() && owner.needsCheckpoints();
+    boolean rolling =
+        !owner.model().isRecurrent() && owner.needsCheckpoints() && owner.hasOwnPools();
     if (rolling && decoded > owner.model().slidingWindowTokens()) {
       try (Arena arena = Arena.ofConfined()) {
         MemorySegment window = NativeMemory.save(context, sequence, Part.PARTIAL, arena);

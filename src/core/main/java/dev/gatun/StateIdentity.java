@@ -51,6 +51,9 @@ final class StateIdentity {
         "all cells of sliding windows",
         yesNo(options.fullSlidingWindow() || context.model().slidingWindowTokens() == 0));
     entries.put("mixed keys", yesNo(System.getenv("LLAMA_ATTN_ROT_DISABLE") == null));
+    if (options.sparseAttention().isStatic()) {
+      entries.put("attention", options.sparseAttention().toString()); // texts were read with it
+    }
     context.adaptersText().ifPresent(text -> entries.put("adapters", text));
     return new StateSettings(entries);
   }

@@ -121,6 +121,7 @@ final class CellModel {
           move(i, -first);
         }
       }
+      case OverflowPolicy.Evict _ -> throw new AssertionError("see EvictionTest");
       case OverflowPolicy.Summarise(int keep, int recent, OverflowPolicy.Summariser summariser) -> {
         int end = cells.size() - recent;
         int[] middle = cells.subList(keep, end).stream().mapToInt(Cell::token).toArray();

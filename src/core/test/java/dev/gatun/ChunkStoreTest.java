@@ -235,6 +235,23 @@ class ChunkStoreTest {
   }
 
   @Test
+  void chunksWhoseMemoryWasFreed_areRefused() {
+    try (LlamaContext context = model.newContext(options(RopeScaling.none()));
+        LlamaSession session = context.newSession()) {
+      CachedChunk chunk;
+      try (Arena arena = Arena.ofConfined()) {
+        chunk = store.withStorage(arena).read(session, chunk(0));
+        store.assemble(session, List.of(chunk), ChunkOptions.defaults());
+        session.truncate(store.prefix().length);
+      }
+      assertThrows(
+          IllegalStateException.class,
+          () -> store.assemble(session, List.of(chunk), ChunkOptions.defaults()));
+      assertArrayEquals(store.prefix(), session.tokens());
+    }
+  }
+
+  @Test
   void whatDoesNotFit_isRefused_andNothingChanges() {
     try (LlamaContext context = model.newContext(options(RopeScaling.none()));
         LlamaSession session = context.newSession();

@@ -12,6 +12,8 @@ import dev.gatun.error.KvCacheFullException;
 import dev.gatun.error.OperationCancelledException;
 import dev.gatun.error.UnsupportedOperationForModelException;
 import dev.gatun.gguf.SyntheticModel;
+import dev.gatun.kv.EvictionOptions;
+import dev.gatun.kv.EvictionPolicy;
 import dev.gatun.kv.KvCacheType;
 import dev.gatun.kv.OverflowEvent;
 import dev.gatun.kv.OverflowPolicy;
@@ -34,6 +36,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * What a session does when its cells run out, against {@link ReferenceModel} where it moves keys.
@@ -270,6 +273,32 @@ class OverflowTest {
           session.logits();
         }
       }
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"h2o", "snapkv", "tova", "keynorm", "random:3"})
+  void evict_keepsWhatIsPinned_andTellsWhatWent(String name) {
+    List<OverflowEvent> events = new ArrayList<>();
+    EvictionOptions keep = EvictionOptions.share(0.5).withSinks(2).withRecent(6).withPinned(10, 14);
+    OverflowPolicy policy = new OverflowPolicy.Evict(EvictionPolicy.parse(name), keep);
+    try (LlamaContext context =
+            model.newContext(options().withFlashAttention(FlashAttention.AUTO));
+        LlamaSession session =
+            context.newSession(budget(policy).withOverflowListener(events::add))) {
+      session.append(part(0, 100));
+      session.append(part(100, 131));
+      assertTrue(session.size() <= BUDGET && events.size() > 2, () -> "" + events.size());
+      assertEquals(131, session.position(), "what stays keeps its position");
+      assertEquals(131 - session.size(), session.droppedTokens());
+      int[] tokens = session.tokens();
+      int[] positions = session.positions();
+      for (int i = 0; i < tokens.length; i++) {
+        assertEquals(TOKENS[positions[i]], tokens[i]);
+      }
+      List<Integer> held = IntStream.of(positions).boxed().toList();
+      assertTrue(held.containsAll(List.of(0, 1, 10, 11, 12, 13, 128, 129, 130)), held::toString);
+      assertEquals(session.droppedTokens(), events.stream().mapToInt(e -> e.tokens().length).sum());
     }
   }
 

@@ -497,7 +497,7 @@ final class PrefixCacheFuzz {
       session.append(held.tokens);
       double difference = Differences.max(Differences.copy(session.logits()), actual);
       require(
-          difference < 1e-3,
+          difference < (pieces() ? 1e-3 : 5e-3),
           () ->
               "%s, %d plain: logits differ by %s".formatted(held.session, held.plain, difference));
       comparisons++;

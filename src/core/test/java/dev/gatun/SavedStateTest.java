@@ -185,6 +185,32 @@ class SavedStateTest {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(strings = {WINDOW, RECURRENT, HYBRID})
+  void forkedSessions_goBackByTheSameCheckpoint_withoutTouchingEachOther(String name) {
+    ContextOptions options = options().withMaxSequences(3).withUnifiedKv(true);
+    try (LlamaModel model = LlamaModel.load(file(name));
+        LlamaContext context = model.newContext(options);
+        LlamaSession session = context.newSession(checkpoints(128))) {
+      session.append(text(300, 6));
+      try (LlamaSession fork = session.fork();
+          LlamaSession other = context.newSession()) {
+        other.append(text(100, 8));
+        other.save(); // changes nothing for anybody
+        fork.truncate(140);
+        float[] first = logits(fork, 700);
+        session.truncate(140);
+        float[] second = logits(session, 700);
+        assertNear(first, second, 0.02);
+        fork.truncate(0);
+        other.append(5, 6, 7);
+        assertEquals(141, session.size());
+        session.append(8, 9);
+        assertEquals(List.of(128), session.checkpoints());
+      }
+    }
+  }
+
   @Test
   void aDenseModelKeepsNoCheckpoints() {
     try (LlamaModel model = LlamaModel.load(file(DENSE));

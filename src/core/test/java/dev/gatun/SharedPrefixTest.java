@@ -38,7 +38,7 @@ class SharedPrefixTest {
 
   private static ContextOptions options(int sequences) {
     return ContextOptions.defaults()
-        .withContextTokens(1024)
+        .withContextTokens(2048)
         .withMaxSequences(sequences)
         .withUnifiedKv(true)
         .withThreads(1)

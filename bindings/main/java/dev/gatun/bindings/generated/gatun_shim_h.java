@@ -63,6 +63,62 @@ public final class gatun_shim_h {
 
     /**
      * {@snippet lang=c :
+     * #define GATUN_SPARSE_NONE 0
+     * }
+     */
+    public static final int GATUN_SPARSE_NONE = 0;
+
+    /**
+     * {@snippet lang=c :
+     * #define GATUN_SPARSE_PAGES 1
+     * }
+     */
+    public static final int GATUN_SPARSE_PAGES = 1;
+
+    /**
+     * {@snippet lang=c :
+     * #define GATUN_SPARSE_LOCAL 2
+     * }
+     */
+    public static final int GATUN_SPARSE_LOCAL = 2;
+
+    /**
+     * {@snippet lang=c :
+     * #define GATUN_SPARSE_DILATED 3
+     * }
+     */
+    public static final int GATUN_SPARSE_DILATED = 3;
+
+    /**
+     * {@snippet lang=c :
+     * #define GATUN_SPARSE_BLOCKS 4
+     * }
+     */
+    public static final int GATUN_SPARSE_BLOCKS = 4;
+
+    /**
+     * {@snippet lang=c :
+     * #define GATUN_SPARSE_STRIDED 5
+     * }
+     */
+    public static final int GATUN_SPARSE_STRIDED = 5;
+
+    /**
+     * {@snippet lang=c :
+     * #define GATUN_SPARSE_LONGFORMER 6
+     * }
+     */
+    public static final int GATUN_SPARSE_LONGFORMER = 6;
+
+    /**
+     * {@snippet lang=c :
+     * #define GATUN_SPARSE_BIG_BIRD 7
+     * }
+     */
+    public static final int GATUN_SPARSE_BIG_BIRD = 7;
+
+    /**
+     * {@snippet lang=c :
      * #define GATUN_EXCEPTION -1000
      * }
      */
@@ -1140,6 +1196,63 @@ public final class gatun_shim_h {
      */
     public static int gatun_memory_keys(MemorySegment ctx, int seq, int layer, int cap, MemorySegment positions, MemorySegment keys, MemorySegment width, MemorySegment err, long err_cap) {
         return (int) Carrier.call(gatun_memory_keys.ADDRESS, ctx, Carrier.of(seq), Carrier.of(layer), Carrier.of(cap), positions, keys, width, err, Carrier.of(err_cap));
+    }
+
+    private static final class gatun_sparse_set {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_sparse_set");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_sparse_set(struct llama_context *ctx, const struct gatun_sparse_params *params, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_sparse_set(MemorySegment ctx, MemorySegment params, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_sparse_set.ADDRESS, ctx, params, err, Carrier.of(err_cap));
+    }
+
+    private static final class gatun_sparse_read {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_BOOL,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_sparse_read");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_sparse_read(struct llama_context *ctx, _Bool reset, struct gatun_sparse_counts *out, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_sparse_read(MemorySegment ctx, boolean reset, MemorySegment out, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_sparse_read.ADDRESS, ctx, Carrier.of(reset ? 1 : 0), out, err, Carrier.of(err_cap));
+    }
+
+    private static final class gatun_pages_invalidate {
+        static final FunctionDescriptor DESC = FunctionDescriptor.ofVoid(
+            CTypes.C_POINTER
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_pages_invalidate");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * void gatun_pages_invalidate(struct llama_context *ctx)
+     * }
+     */
+    public static void gatun_pages_invalidate(MemorySegment ctx) {
+        Carrier.call(gatun_pages_invalidate.ADDRESS, ctx);
     }
 
     private static final class gatun_tokenize {

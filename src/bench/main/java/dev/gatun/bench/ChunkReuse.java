@@ -30,11 +30,12 @@ import java.util.Random;
  * Chunk reuse against a full prefill: how much sooner the first token comes, and how far the model
  * is then from what it would have said.
  *
- * <p>{@code java ... dev.gatun.bench.ChunkReuse quality MODEL TEXT [questions [chunks [tokens]]]}
- * asks for a pass key that stands in one of several chunks of prose. {@code java ...
- * dev.gatun.bench.ChunkReuse speed MODEL [chunks [tokens [recompute]]]} takes times; a full prefill
- * is not waited for but added up from batches read at several depths, which cost what they cost
- * there. With one thread the processor time is what a machine without other work would take.
+ * <p>{@code java ... dev.gatun.bench.ChunkReuse quality MODEL TEXT [questions [chunks [tokens
+ * [recompute,recompute,...]]]]} asks for a pass key that stands in one of several chunks of prose,
+ * and compares the distributions over question and answer, and over prose that goes on. {@code java
+ * ... dev.gatun.bench.ChunkReuse speed MODEL [chunks [tokens [recompute]]]} takes times; a full
+ * prefill is not waited for but added up from batches read at several depths, which cost what they
+ * cost there. With one thread the processor time is what a machine without other work would take.
  */
 public final class ChunkReuse {
   private static final List<String> NAMES =
@@ -54,7 +55,12 @@ public final class ChunkReuse {
         speed(model, number(args, 2, 32), number(args, 3, 512), number(args, 4, 8));
       } else {
         String text = Files.readString(Path.of(args[2]));
-        quality(model, text, number(args, 3, 200), number(args, 4, 8), number(args, 5, 48));
+        int[] recompute =
+            Arrays.stream((args.length > 6 ? args[6] : "0,1,8").split(","))
+                .mapToInt(Integer::parseInt)
+                .toArray();
+        quality(
+            model, text, number(args, 3, 200), number(args, 4, 8), number(args, 5, 48), recompute);
       }
     }
   }
@@ -73,15 +79,14 @@ public final class ChunkReuse {
 
   // ---- quality ----------------------------------------------------------------------------------
 
-  private static void quality(LlamaModel model, String prose, int questions, int count, int size) {
+  private static void quality(
+      LlamaModel model, String prose, int questions, int count, int size, int[] recompute) {
     Tokenizer tokenizer = model.tokenizer();
     int[] text = tokenizer.encode(prose, false, false);
     int[] prefix = tokenizer.encode("<|user|>\n", true, true);
-    int[] recompute = {0, 1, 2, 4, 8, 16};
     int[] right = new int[recompute.length];
     int[] sameAnswer = new int[recompute.length];
     double[] asked = new double[recompute.length];
-    double[] answered = new double[recompute.length];
     double[] continued = new double[recompute.length];
     int fullRight = 0;
     ContextOptions options = options((count + 2) * size + 64, 2);
@@ -130,15 +135,15 @@ public final class ChunkReuse {
         fullRight += full.contains(key) ? 1 : 0;
         reference.clear();
         int[] answer = tokenizer.encode(full, false, false);
+        int[] both = Arrays.copyOf(question, question.length + answer.length);
+        System.arraycopy(answer, 0, both, question.length, answer.length);
         for (int r = 0; r < recompute.length; r++) {
           session.clear();
-          store.assemble(
-              session, chunks, ChunkOptions.defaults().withRecompute(recompute[r]));
+          store.assemble(session, chunks, ChunkOptions.defaults().withRecompute(recompute[r]));
           int size0 = session.size();
           continued[r] += divergence(session, reference, continuation);
-          asked[r] += divergence(session, reference, question);
+          asked[r] += divergence(session, reference, both);
           session.append(question);
-          answered[r] += divergence(session, reference, answer);
           String mine = answer(session);
           right[r] += mine.contains(key) ? 1 : 0;
           sameAnswer[r] += mine.equals(full) ? 1 : 0;
@@ -151,13 +156,8 @@ public final class ChunkReuse {
         count, size, questions, fullRight);
     for (int r = 0; r < recompute.length; r++) {
       System.out.printf(
-          "recompute %2d: answers %d (%d word by word as the full prefill), KL %.4f over the answer, %.4f over the question, %.4f over prose that goes on%n",
-          recompute[r],
-          right[r],
-          sameAnswer[r],
-          answered[r] / questions,
-          asked[r] / questions,
-          continued[r] / questions);
+          "recompute %2d: answers %d (%d word by word as the full prefill), KL %.4f over question and answer, %.4f over prose that goes on%n",
+          recompute[r], right[r], sameAnswer[r], asked[r] / questions, continued[r] / questions);
     }
   }
 

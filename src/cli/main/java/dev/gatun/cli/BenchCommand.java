@@ -96,6 +96,7 @@ final class BenchCommand extends Command {
     if (tests.isEmpty()) {
       throw CliException.usage("nothing to measure: give -p, -n or -pg a number above 0");
     }
+    SparseFlag.warn(io, tests.getFirst().options().sparseAttention());
     Cancellation cancellation = Cancellation.create();
     try (Interrupts _ = Interrupts.cancelling(cancellation)) {
       return measure(io, models, tests, cancellation);

@@ -3,6 +3,7 @@ package dev.gatun.cli;
 import dev.gatun.ContextOptions;
 import dev.gatun.FlashAttention;
 import dev.gatun.kv.KvCacheType;
+import dev.gatun.kv.SparseAttention;
 import dev.gatun.offload.GpuLayers;
 import dev.gatun.rope.RopeScaling;
 import dev.gatun.rope.RopeSpec;
@@ -60,6 +61,7 @@ final class BenchGrid {
   private List<FlashAttention> flashAttention = List.of(FlashAttention.AUTO);
   private List<GpuLayers> gpuLayers = List.of(GpuLayers.all());
   private List<Boolean> hostKv = List.of(false);
+  private SparseAttention sparse = SparseAttention.full();
   private List<RopeScaling> ropes = List.of(RopeScaling.modelDefault());
 
   void declare(OptionTable table) {
@@ -114,6 +116,8 @@ final class BenchGrid {
             "SPEC",
             "Position scaling, such as rerope:64 or yarn:8; several with semicolons (model).",
             this::ropes)
+        .value(
+            SparseFlag.NAME, SparseFlag.VALUE, SparseFlag.HELP, v -> sparse = SparseFlag.parse(v))
         .value("-ngl,--n-gpu-layers", "N|all", "Layers on GPUs (all).", this::gpuLayers)
         .value(
             "-nkvo,--no-kv-offload", "0|1", "Keep the KV cache in host memory (0).", this::hostKv)
@@ -246,7 +250,8 @@ final class BenchGrid {
 
   private List<ContextOptions> contexts(RopeScaling rope) {
     List<ContextOptions> all = new ArrayList<>();
-    ContextOptions base = ContextOptions.defaults().withRopeScaling(rope);
+    ContextOptions base =
+        ContextOptions.defaults().withRopeScaling(rope).withSparseAttention(sparse);
     for (int batch : batches) {
       for (int micro : microBatches) {
         for (KvCacheType k : keyTypes) {

@@ -84,6 +84,7 @@ final class ChatCommand extends Command {
     if (model.isBuiltin() && !quiet) {
       io.note(BuiltinModel.NOTE);
     }
+    SparseFlag.warn(io, context.options().sparseAttention());
     cache.open();
     Cancellation program = Cancellation.create();
     try (Interrupts _ = Interrupts.cancelling(program);

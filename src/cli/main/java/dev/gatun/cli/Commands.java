@@ -21,6 +21,7 @@ final class Commands {
           "passkey",
           "needle",
           "stretch",
+          "evict-eval",
           "rope-search",
           "stream",
           "memory-eval",
@@ -45,6 +46,7 @@ final class Commands {
       case "passkey" -> new PasskeyCommand();
       case "needle" -> new NeedleCommand();
       case "stretch" -> new StretchCommand();
+      case "evict-eval" -> new EvictEvalCommand();
       case "rope-search" -> new RopeSearchCommand();
       case "stream" -> new StreamCommand();
       case "memory-eval" -> new MemoryEvalCommand();

@@ -66,6 +66,11 @@ final class ContextFlags {
             "Flash attention (auto).",
             v -> options = options.withFlashAttention(flashAttention("-fa", v)))
         .value(
+            SparseFlag.NAME,
+            SparseFlag.VALUE,
+            SparseFlag.HELP,
+            v -> options = options.withSparseAttention(SparseFlag.parse(v)))
+        .value(
             "--poll",
             "0..100",
             "How eagerly threads wait for work (50).",

@@ -40,6 +40,7 @@ abstract class EvalCommand extends Command {
   @Override
   final int call(Io io) {
     flags.model.path(); // a missing model is said before a large text is read
+    SparseFlag.warn(io, flags.context().sparseAttention());
     String text = flags.text();
     Cancellation cancellation = Cancellation.create();
     try (Interrupts _ = Interrupts.cancelling(cancellation);

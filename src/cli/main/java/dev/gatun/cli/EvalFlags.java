@@ -75,7 +75,12 @@ final class EvalFlags {
             "-fa,--flash-attn",
             "on|off|auto",
             "Flash attention (auto).",
-            v -> context = context.withFlashAttention(ContextFlags.flashAttention("-fa", v)));
+            v -> context = context.withFlashAttention(ContextFlags.flashAttention("-fa", v)))
+        .value(
+            SparseFlag.NAME,
+            SparseFlag.VALUE,
+            SparseFlag.HELP,
+            v -> context = context.withSparseAttention(SparseFlag.parse(v)));
   }
 
   /** Begins a group with the text and the form of the output. */

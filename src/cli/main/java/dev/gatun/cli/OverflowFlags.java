@@ -1,12 +1,14 @@
 package dev.gatun.cli;
 
 import dev.gatun.SessionOptions;
+import dev.gatun.kv.EvictionPolicy;
 import dev.gatun.kv.OverflowPolicy;
 import java.util.OptionalInt;
 
 /** The flags that say what happens when the cells run out. */
 final class OverflowFlags {
-  private static final String NAMES = "fail, shift[:KEEP], streaming[:SINKS[/DROP]]";
+  private static final String NAMES =
+      "fail, shift[:KEEP], streaming[:SINKS[/DROP]], evict[:POLICY]";
 
   private SessionOptions options;
 
@@ -22,6 +24,11 @@ final class OverflowFlags {
             "POLICY",
             "When the cells run out: " + NAMES + " (" + options.overflow().describe() + ").",
             v -> options = options.withOverflow(parse(v)))
+        .value(
+            "--evict",
+            "POLICY",
+            "As --overflow evict:POLICY: snapkv, h2o, tova, keynorm, keydiff, sentences, ... (see evict-eval).",
+            v -> options = options.withOverflow(evict(v)))
         .value(
             "--kv-budget",
             "N",
@@ -56,12 +63,21 @@ final class OverflowFlags {
         case "fail" -> plain(numbers, OverflowPolicy.fail());
         case "shift" -> OverflowPolicy.shift(numbers.isEmpty() ? 4 : Integer.parseInt(numbers));
         case "streaming" -> streaming(numbers);
+        case "evict" -> evict(numbers.isEmpty() ? "sentences" : numbers);
         default -> throw unknown(text);
       };
     } catch (NumberFormatException e) {
       throw unknown(text);
     } catch (IllegalArgumentException e) {
       throw CliException.usage("--overflow " + text + ": " + e.getMessage());
+    }
+  }
+
+  private static OverflowPolicy evict(String policy) {
+    try {
+      return OverflowPolicy.evict(EvictionPolicy.parse(policy));
+    } catch (IllegalArgumentException e) {
+      throw CliException.usage("--evict: " + e.getMessage());
     }
   }
 

@@ -122,6 +122,7 @@ final class RunCommand extends Command {
       if (plan.note().isPresent() && !quiet) {
         io.note(plan.note().get());
       }
+      SparseFlag.warn(io, plan.options().sparseAttention());
       try (LlamaContext opened = loaded.newContext(plan.options())) {
         adapters.apply(loaded, opened);
         output.start(

@@ -4,6 +4,7 @@ import dev.gatun.json.Json;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
@@ -34,6 +35,7 @@ final class PointJson {
   private void fields(EvalPoint point) {
     text("method", point.method());
     number("context", point.contextTokens());
+    point.eviction().ifPresent(eviction -> eviction(eviction, point));
     point.depth().ifPresent(depth -> number("depth", depth));
     point.perplexity().ifPresent(this::perplexity);
     if (point.recall().isPresent()) {
@@ -44,6 +46,39 @@ final class PointJson {
       number("trials", recall.trials());
     }
     number("seconds", point.time().toNanos() / NANOS);
+  }
+
+  private void eviction(EvictionResult result, EvalPoint point) {
+    text("policy", result.policy());
+    number("budget", result.budget());
+    text("mode", result.mode().label());
+    number("cells", result.cells());
+    if (result.mode() == EvictionMode.TEXT) {
+      number("fullPerplexity", result.fullValue());
+    } else {
+      number("fullAccuracy", result.fullValue());
+      point.recall().ifPresent(recall -> number("ofFull", recall.accuracy() / result.fullValue()));
+    }
+  }
+
+  private static Optional<EvictionResult> readEviction(Map<String, Object> fields) {
+    if (!fields.containsKey("policy")) {
+      return Optional.empty();
+    }
+    if (!(fields.get("policy") instanceof String policy)) {
+      throw wrong("policy");
+    }
+    if (!(fields.get("mode") instanceof String mode)) {
+      throw wrong("mode");
+    }
+    EvictionMode when = EvictionMode.valueOf(mode.toUpperCase(Locale.ROOT));
+    return Optional.of(
+        new EvictionResult(
+            policy,
+            real(fields, "budget"),
+            when,
+            real(fields, "cells"),
+            real(fields, when == EvictionMode.TEXT ? "fullPerplexity" : "fullAccuracy")));
   }
 
   private void perplexity(PerplexityResult result) {
@@ -123,7 +158,8 @@ final class PointJson {
         depth,
         perplexity,
         recall,
-        Duration.ofNanos(Math.round(real(fields, "seconds") * NANOS)));
+        Duration.ofNanos(Math.round(real(fields, "seconds") * NANOS)),
+        readEviction(fields));
   }
 
   private static PerplexityResult readPerplexity(Map<String, Object> fields) {

@@ -161,7 +161,8 @@ public final class NativeCells {
    *
    * @param stored the positions at which they were read, in the order of the rows
    * @param positions the positions that they come to
-   * @param rows from {@link #read} of a context of the same model, types and position scaling
+   * @param rows from {@link #read} of a context of the same model, types and position scaling;
+   *     native memory that nobody frees during a call
    */
   public record Rows(int[] stored, int[] positions, MemorySegment rows) {
     /** Checks the numbers. */
@@ -193,6 +194,9 @@ public final class NativeCells {
       MemorySegment array = gatun_cell_piece.allocateArray(Math.max(1, pieces.size()), call);
       for (int i = 0; i < pieces.size(); i++) {
         Rows piece = pieces.get(i);
+        if (!piece.rows().scope().isAlive()) {
+          throw new IllegalStateException("the memory of the rows was freed");
+        }
         MemorySegment entry = gatun_cell_piece.asSlice(array, i);
         gatun_cell_piece.stored(entry, call.allocateFrom(ValueLayout.JAVA_INT, piece.stored()));
         gatun_cell_piece.positions(

@@ -241,6 +241,7 @@ public final class NativeMemory {
   /** Makes a sequence share all cells of another one. */
   public static void share(NativeContext context, int from, int to) {
     llama_memory_seq_cp(context.memory(), from, to, ALL, ALL);
+    NativeSparse.invalidate(context);
   }
 
   /** Returns the smallest position that every layer still holds; -1 when the sequence is empty. */

@@ -28,6 +28,17 @@ public sealed interface OverflowPolicy {
   }
 
   /**
+   * An eviction policy chooses what goes: a quarter of the budget each time, the first 4 and the
+   * last 32 tokens never. What stays keeps its position, so positions grow with the text: beyond
+   * the trained length a position scaling belongs with it.
+   *
+   * @param policy scores the tokens
+   */
+  static OverflowPolicy evict(EvictionPolicy policy) {
+    return new Evict(policy, EvictionOptions.share(0.75).withSinks(4).withRecent(32));
+  }
+
+  /**
    * A summary takes the place of the middle.
    *
    * @param keep tokens at the beginning that stay
@@ -107,6 +118,19 @@ public sealed interface OverflowPolicy {
     @Override
     public boolean movesPositions() {
       return true;
+    }
+  }
+
+  /**
+   * An eviction policy chooses what goes.
+   *
+   * @param policy scores the tokens
+   * @param options how many stay, a share being one of the session's budget, and what never goes
+   */
+  record Evict(EvictionPolicy policy, EvictionOptions options) implements OverflowPolicy {
+    @Override
+    public String describe() {
+      return "evict:" + policy.name();
     }
   }
 

@@ -27,8 +27,9 @@ import java.util.zip.CRC32C;
  * a checksum. The format is described in {@code src/docs/state-files.md}.
  *
  * <p>Opening reads the small parts and maps the cells; nothing of them is read before they are
- * used. A reader takes no lock: writers put a new file in place of the old one, and who has the old
- * one open keeps it. Immutable; any thread. The mapping lives as long as something refers to it.
+ * used. (On Windows they are read at once.) A reader takes no lock: writers put a new file in place
+ * of the old one, and who has the old one open keeps it. Immutable; any thread. The mapping lives
+ * as long as something refers to it.
  *
  * <p>The checksums find damage, not malice: whoever can write the file can also make them fit.
  */
@@ -37,6 +38,7 @@ public final class StateFile {
   private static final int MAX_SMALL_BYTES = 16 << 20;
   private static final int MAX_LABEL_BYTES = StateSettings.MAX_TEXT_BYTES;
   private static final int CHUNK = 1 << 30;
+  static final boolean WINDOWS = System.getProperty("os.name", "").startsWith("Windows");
 
   private static final String FINGERPRINT = "fingerprint";
   private static final String NAME = "name";
@@ -61,6 +63,10 @@ public final class StateFile {
    * @throws StateFormatException if it is missing, damaged or no state file
    */
   public static StateFile open(Path path) {
+    return open(path, !WINDOWS); // which would not let a mapped file be replaced
+  }
+
+  static StateFile open(Path path, boolean mapped) {
     try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
       StateHeader header = header(channel, path);
       Small small = small(channel, header, path);
@@ -76,8 +82,10 @@ public final class StateFile {
         MemorySegment bytes =
             section.bytes() == 0
                 ? MemorySegment.NULL
-                : channel.map(
-                    FileChannel.MapMode.READ_ONLY, section.offset(), section.bytes(), arena);
+                : mapped
+                    ? channel.map(
+                        FileChannel.MapMode.READ_ONLY, section.offset(), section.bytes(), arena)
+                    : copied(channel, section, arena, path);
         large.add(new Mapped(section, bytes));
         if (section.kind() == StateHeader.Kind.CELLS) {
           cells = bytes;
@@ -292,8 +300,8 @@ public final class StateFile {
     }
     int before = -1;
     for (int position : positions) {
-      if (position <= before) {
-        throw StateHeader.damaged(what, "positions that do not ascend");
+      if (position <= before || position > StateContent.MAX_CONTEXT) {
+        throw StateHeader.damaged(what, "positions that do not ascend or are too large");
       }
       before = position;
     }
@@ -349,6 +357,20 @@ public final class StateFile {
       }
     }
     return buffer.flip();
+  }
+
+  private static MemorySegment copied(
+      FileChannel channel, StateHeader.Section section, Arena arena, Path path) throws IOException {
+    MemorySegment bytes = arena.allocate(section.bytes());
+    for (long at = 0; at < bytes.byteSize(); ) {
+      long length = Math.min(CHUNK, bytes.byteSize() - at);
+      int read = channel.read(bytes.asSlice(at, length).asByteBuffer(), section.offset() + at);
+      if (read < 0) {
+        throw StateHeader.damaged(path.toString(), "become shorter while it was read");
+      }
+      at += read;
+    }
+    return bytes;
   }
 
   private static Instant instant(long millis, String what) {

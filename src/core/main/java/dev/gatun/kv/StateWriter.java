@@ -27,7 +27,6 @@ final class StateWriter {
   static final String TEMPORARY_SUFFIX = ".tmp";
 
   private static final int CHUNK = 64 << 20;
-  private static final boolean WINDOWS = System.getProperty("os.name", "").startsWith("Windows");
   private static final SecureRandom RANDOM = new SecureRandom();
 
   private StateWriter() {}
@@ -146,7 +145,7 @@ final class StateWriter {
 
   /** Makes the new name last. Windows does it by itself and cannot open a folder. */
   private static void forceFolder(Path folder) throws IOException {
-    if (!WINDOWS) {
+    if (!StateFile.WINDOWS) {
       try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
         channel.force(true);
       }

@@ -115,4 +115,14 @@ class StateStoreTest {
     assertFalse(Files.exists(leftOver));
     assertTrue(Files.exists(beingWritten));
   }
+
+  @Test
+  void aFileThatIsReadInsteadOfMapped_isTheSame() {
+    Path path = save(StateStore.of(folder), MODEL, 10_000, 1, 2, 3);
+    StateFile mapped = StateFile.open(path, true);
+    StateFile copied = StateFile.open(path, false);
+    copied.verifyCells();
+    assertEquals(mapped.facts(), copied.facts());
+    assertEquals(-1, mapped.content().cells().mismatch(copied.content().cells()));
+  }
 }
