@@ -24,10 +24,10 @@ final class PageSearch {
   private final LlamaSession reader;
   private final int[] question;
   private final int room;
-  int[] probe;
+  private int[] probe;
   private int candidates;
   private int rounds;
-  List<Integer> buffer = List.of();
+  private List<Integer> buffer = List.of();
   private long searching;
   private long looking;
 
@@ -45,7 +45,7 @@ final class PageSearch {
     this.room = room;
   }
 
-  /** Returns the pages to bring back, ascending. */
+  /** Returns the pages, those first that matter most. */
   List<Integer> find() {
     long began = System.nanoTime();
     if (options.draftTokens() > 0 && usesAttention()) {
@@ -59,7 +59,11 @@ final class PageSearch {
       ranked = looked(first(ranked, options.candidateTokens()));
     }
     looking = System.nanoTime() - began;
-    return chosen(ranked);
+    if (options.candidateTokens() > 0 && options.keys() == RetrievalOptions.Keys.BOTH) {
+      // A draft that guesses wrong draws the attention to what it guessed; words do not follow it.
+      ranked = inTurn(ranked, order(memory.words().scores(question)));
+    }
+    return ranked;
   }
 
   private boolean usesAttention() {
@@ -67,7 +71,7 @@ final class PageSearch {
   }
 
   /** The question and the answer that the model gives without the text. */
-  int[] withDraft() {
+  private int[] withDraft() {
     memory.rewind();
     int begin = reader.size();
     GenerationOptions greedy =
@@ -83,7 +87,7 @@ final class PageSearch {
   // ---- judging all pages ------------------------------------------------------------------------
 
   /** All pages, those first that suit best by their keys. */
-  List<Integer> ranked() {
+  private List<Integer> ranked() {
     return switch (options.keys()) {
       case ATTENTION -> order(byAttention());
       case WORDS -> order(memory.words().scores(question));
@@ -115,9 +119,13 @@ final class PageSearch {
 
   private static List<Integer> inTurn(List<Integer> one, List<Integer> other) {
     Set<Integer> both = new LinkedHashSet<>();
-    for (int i = 0; i < one.size(); i++) {
-      both.add(other.get(i));
-      both.add(one.get(i));
+    for (int i = 0; i < Math.max(one.size(), other.size()); i++) {
+      if (i < one.size()) {
+        both.add(one.get(i));
+      }
+      if (i < other.size()) {
+        both.add(other.get(i));
+      }
     }
     return List.copyOf(both);
   }
@@ -128,7 +136,7 @@ final class PageSearch {
    * The candidates, those first that the model attends to most. Groups that fill the cache compete
    * until those that are left fit into one.
    */
-  List<Integer> looked(List<Integer> ranked) {
+  private List<Integer> looked(List<Integer> ranked) {
     candidates = ranked.size();
     if (candidates == 0) {
       return ranked;
@@ -184,7 +192,7 @@ final class PageSearch {
    * The most attention that any head pays to any token of each page, from any token asked with.
    * Heads that look at what is just before them, whatever it is, see the buffer.
    */
-  Map<Integer, Float> attention(List<Integer> group) {
+  private Map<Integer, Float> attention(List<Integer> group) {
     memory.rewind();
     int begin = reader.size();
     memory.place(reader, group);
@@ -231,7 +239,7 @@ final class PageSearch {
   }
 
   /** The pages that suit least, about one page's tokens. */
-  List<Integer> worst(List<Integer> ranked) {
+  private List<Integer> worst(List<Integer> ranked) {
     List<Integer> worst = new ArrayList<>();
     for (int i = ranked.size() - 1; i >= 0 && tokens(worst) < options.pageTokens(); i--) {
       worst.add(ranked.get(i));
@@ -241,15 +249,19 @@ final class PageSearch {
 
   // ---- the result -------------------------------------------------------------------------------
 
-  /** The best pages that fit, with their neighbours, ascending. */
-  private List<Integer> chosen(List<Integer> ranked) {
-    int left = Math.min(room, options.recallTokens());
+  /** The best pages that fit, at least one, with their neighbours; ascending. */
+  List<Integer> chosen(List<Integer> ranked, int tokens) {
+    int left = Math.min(room, Math.max(tokens, options.pageTokens()));
     Set<Integer> chosen = new TreeSet<>();
     for (int page : ranked) {
       int last = Math.min(memory.pages() - 1, page + options.neighbours());
       for (int each = Math.max(0, page - options.neighbours()); each <= last; each++) {
         int size = memory.page(each).size();
-        if (size <= left && chosen.add(each)) {
+        if (!chosen.contains(each)) {
+          if (size > left) {
+            return List.copyOf(chosen);
+          }
+          chosen.add(each);
           left -= size;
         }
       }
@@ -258,7 +270,7 @@ final class PageSearch {
   }
 
   /** The first pages that fit. */
-  List<Integer> first(List<Integer> ranked, int tokens) {
+  private List<Integer> first(List<Integer> ranked, int tokens) {
     int left = tokens;
     List<Integer> first = new ArrayList<>();
     for (int page : ranked) {

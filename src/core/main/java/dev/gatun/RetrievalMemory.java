@@ -1,6 +1,7 @@
 package dev.gatun;
 
 import dev.gatun.error.AlreadyClosedException;
+import dev.gatun.error.OperationCancelledException;
 import dev.gatun.error.UnsupportedOperationForModelException;
 import dev.gatun.internal.NativeAttention;
 import dev.gatun.internal.NativeCells;
@@ -9,6 +10,7 @@ import dev.gatun.kv.PageBounds;
 import dev.gatun.kv.PageWords;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -28,8 +30,7 @@ import java.util.function.Supplier;
  *     RetrievalMemory memory = RetrievalMemory.over(context, RetrievalOptions.defaults())) {
  *   memory.append(book);
  *   int[] question = model.tokenizer().encode("\nWhere does Lena live?\n");
- *   memory.recall(session, question);
- *   String answer = session.generate(question, GenerationOptions.defaults()).text();
+ *   String answer = memory.ask(session, question, GenerationOptions.defaults()).text();
  * }
  * }</pre>
  *
@@ -265,18 +266,104 @@ public final class RetrievalMemory implements AutoCloseable {
    * @throws IllegalArgumentException if the question leaves no room for pages
    */
   public RetrievalReport recall(LlamaSession session, int... question) {
+    PageSearch search = newSearch(session, question);
+    List<Integer> found = search.chosen(search.find(), options.recallTokens());
+    long began = System.nanoTime();
+    bring(session, found);
+    return search.report(found, System.nanoTime() - began);
+  }
+
+  /**
+   * Answers a question: pages are found for it once, and it is answered from all recalled pages,
+   * from the best half of them, from a quarter and so on. Of {@link RetrievalOptions#attempts()}
+   * answers the most probable one is returned: among many pages that are alike a model confuses
+   * them, and among few the right one may be missing. The session then holds the pages, the
+   * question and that answer.
+   *
+   * @param session another session of the same context
+   * @param question with everything around it
+   * @param generation how to answer; its greatest length is cut to what {@link
+   *     RetrievalOptions#residentTokens()} leaves
+   * @throws IllegalArgumentException if the question leaves no room for pages
+   * @throws dev.gatun.error.OperationCancelledException if the generation was cancelled
+   */
+  public RetrievalAnswer ask(LlamaSession session, int[] question, GenerationOptions generation) {
+    PageSearch search = newSearch(session, question);
+    List<Integer> ranked = search.find();
+    GenerationOptions told =
+        generation.logProbabilities().isPresent() ? generation : generation.withLogProbabilities(0);
+    List<Integer> placed = List.of();
+    List<Integer> bestPages = List.of();
+    Attempt best = new Attempt("", new int[0], Double.NEGATIVE_INFINITY);
+    long placing = 0;
+    long answering = 0;
+    int attempts = 0;
+    for (int i = 0; i < options.attempts(); i++) {
+      List<Integer> pages = search.chosen(ranked, options.recallTokens() >> i);
+      if (i > 0 && pages.equals(placed)) {
+        continue;
+      }
+      long began = System.nanoTime();
+      bring(session, pages);
+      placed = pages;
+      placing += System.nanoTime() - began;
+      began = System.nanoTime();
+      Attempt attempt = attempt(session, question, told);
+      answering += System.nanoTime() - began;
+      attempts++;
+      if (i == 0 || attempt.logProbability() > best.logProbability()) {
+        best = attempt;
+        bestPages = pages;
+      }
+    }
+    if (!bestPages.equals(placed)) {
+      long began = System.nanoTime();
+      bring(session, bestPages);
+      placing += System.nanoTime() - began;
+      began = System.nanoTime();
+      session.append(question);
+      session.append(best.tokens());
+      answering += System.nanoTime() - began;
+    }
+    return new RetrievalAnswer(
+        best.text(),
+        best.logProbability(),
+        attempts,
+        search.report(bestPages, placing),
+        Duration.ofNanos(answering));
+  }
+
+  private record Attempt(String text, int[] tokens, double logProbability) {}
+
+  private Attempt attempt(LlamaSession session, int[] question, GenerationOptions generation) {
+    int end = session.size() + question.length;
+    int room = options.residentTokens() - prefix.length - end;
+    StringBuilder answer = new StringBuilder();
+    double sum = 0;
+    int limit = Math.clamp(room, 1, generation.maxTokens());
+    try (Generation pieces = session.generate(question, generation.withMaxTokens(limit))) {
+      for (Piece piece : pieces) {
+        answer.append(piece.text());
+        sum += piece.logProbability().orElse(0);
+      }
+    }
+    if (generation.cancellation().isCancelled()) {
+      throw new OperationCancelledException("the answer was cancelled");
+    }
+    noteResident(session.size());
+    int[] held = session.tokens();
+    return new Attempt(answer.toString(), Arrays.copyOfRange(held, end, held.length), sum);
+  }
+
+  private PageSearch newSearch(LlamaSession session, int[] question) {
     requireOpen();
     owner.requireVocabulary(question);
     if (session == reader || session.context() != owner) {
       throw new IllegalArgumentException("the session belongs to another context");
     }
+    int around = question.length + options.draftTokens() + 1;
     int room =
-        Math.min(
-            Math.min(options.residentTokens() - 2 * prefix.length, owner.sequenceTokens())
-                - question.length
-                - options.draftTokens()
-                - 1,
-            options.residentTokens());
+        Math.min(options.residentTokens() - 2 * prefix.length, owner.sequenceTokens()) - around;
     if (room < LEAST_PAGES * options.pageTokens()) {
       throw new IllegalArgumentException(
           "a question of %,d tokens leaves room for %,d tokens of pages among %,d resident ones; raise residentTokens"
@@ -284,16 +371,18 @@ public final class RetrievalMemory implements AutoCloseable {
     }
     session.clear();
     flush();
-    PageSearch search = new PageSearch(this, options, question, room);
-    List<Integer> found = search.find();
-    long began = System.nanoTime();
-    rewind(prefix.length);
+    return new PageSearch(this, options, question, room);
+  }
+
+  /** Makes a session hold the prefix and pages. */
+  private void bring(LlamaSession session, List<Integer> numbers) {
+    rewind();
+    session.clear();
     if (prefix.length > 0) {
       session.append(prefix);
     }
-    place(session, found);
+    place(session, numbers);
     noteResident(session.size());
-    return search.report(found, System.nanoTime() - began);
   }
 
   /** Brings pages into a session, behind what it holds. */
@@ -364,7 +453,7 @@ public final class RetrievalMemory implements AutoCloseable {
 
   /**
    * Returns the most cells that the memory had in the cache at a time, together with what it
-   * brought into sessions; the answers that followed come on top.
+   * brought into sessions. Answers that {@link #ask} gave count; those of the caller do not.
    */
   public int residentCells() {
     return residentCells;

@@ -23,6 +23,8 @@ import java.util.Optional;
  * @param draftTokens most tokens of the answer that the model gives without the text, to search
  *     with; 0: the question alone is searched with
  * @param neighbours pages brought back on each side of a found page
+ * @param attempts how many answers {@link RetrievalMemory#ask} compares: from all recalled pages,
+ *     from half as many tokens of the best ones, from a quarter, and so on
  * @param file new file for the pages, deleted when the memory is closed; empty: they stay in memory
  */
 public record RetrievalOptions(
@@ -35,6 +37,7 @@ public record RetrievalOptions(
     int candidateTokens,
     int draftTokens,
     int neighbours,
+    int attempts,
     Optional<Path> file) {
 
   /** What pages are found by, before the model itself looks at the best of them. */
@@ -51,7 +54,7 @@ public record RetrievalOptions(
   }
 
   private static final RetrievalOptions DEFAULTS =
-      new RetrievalOptions(2048, 512, 192, 32, 64, Keys.BOTH, 16_384, 24, 0, Optional.empty());
+      new RetrievalOptions(2048, 512, 192, 32, 64, Keys.BOTH, 8192, 24, 0, 4, Optional.empty());
 
   /** Checks the ranges. */
   public RetrievalOptions {
@@ -65,11 +68,13 @@ public record RetrievalOptions(
     atLeast("candidateTokens", candidateTokens, 0);
     atLeast("draftTokens", draftTokens, 0);
     atLeast("neighbours", neighbours, 0);
+    atLeast("attempts", attempts, 1);
   }
 
   /**
    * Returns the defaults: 2,048 resident cells of which pages take 512, pages of up to 64 tokens
-   * read 192 at a time, found by both kinds of keys among 16,384 tokens of candidates, in memory.
+   * read 192 at a time, found by both kinds of keys among 8,192 tokens of candidates, four attempts
+   * at an answer, in memory.
    */
   public static RetrievalOptions defaults() {
     return DEFAULTS;
@@ -87,6 +92,7 @@ public record RetrievalOptions(
         candidateTokens,
         draftTokens,
         neighbours,
+        attempts,
         file);
   }
 
@@ -102,6 +108,7 @@ public record RetrievalOptions(
         candidateTokens,
         draftTokens,
         neighbours,
+        attempts,
         file);
   }
 
@@ -117,6 +124,7 @@ public record RetrievalOptions(
         candidateTokens,
         draftTokens,
         neighbours,
+        attempts,
         file);
   }
 
@@ -132,6 +140,7 @@ public record RetrievalOptions(
         candidateTokens,
         draftTokens,
         neighbours,
+        attempts,
         file);
   }
 
@@ -147,6 +156,7 @@ public record RetrievalOptions(
         candidateTokens,
         draftTokens,
         neighbours,
+        attempts,
         file);
   }
 
@@ -162,6 +172,7 @@ public record RetrievalOptions(
         value,
         draftTokens,
         neighbours,
+        attempts,
         file);
   }
 
@@ -177,6 +188,7 @@ public record RetrievalOptions(
         candidateTokens,
         value,
         neighbours,
+        attempts,
         file);
   }
 
@@ -191,6 +203,23 @@ public record RetrievalOptions(
         keys,
         candidateTokens,
         draftTokens,
+        value,
+        attempts,
+        file);
+  }
+
+  /** Returns a copy with another {@link #attempts()}. */
+  public RetrievalOptions withAttempts(int value) {
+    return new RetrievalOptions(
+        residentTokens,
+        recallTokens,
+        segmentTokens,
+        overlapTokens,
+        pageTokens,
+        keys,
+        candidateTokens,
+        draftTokens,
+        neighbours,
         value,
         file);
   }
@@ -207,6 +236,7 @@ public record RetrievalOptions(
         candidateTokens,
         draftTokens,
         neighbours,
+        attempts,
         Optional.of(value));
   }
 

@@ -91,13 +91,18 @@ final class MemoryEvalCommand extends Command {
         .value(
             "--candidates",
             "N",
-            "Tokens of pages that the model looks at for a question; 0: keys alone decide (16,384).",
+            "Tokens of pages that the model looks at for a question; 0: keys alone decide (8,192).",
             v -> options = options.withCandidateTokens(Values.whole("--candidates", v, 0, 1 << 30)))
         .value(
             "--draft",
             "N",
             "Most tokens of the drafted answer that is searched with; 0: none (24).",
             v -> options = options.withDraftTokens(Values.whole("--draft", v, 0, 1 << 16)))
+        .value(
+            "--attempts",
+            "N",
+            "Answers from all recalled pages, half of them and so on; the most probable counts (4).",
+            v -> options = options.withAttempts(Values.whole("--attempts", v, 1, 16)))
         .value(
             "--disk",
             "FILE",
@@ -183,15 +188,17 @@ final class MemoryEvalCommand extends Command {
               json.writeBooleanProperty("right", a.right());
               json.writeBooleanProperty("recalled", a.recalled());
               json.writeNumberProperty("at", a.at());
-              json.writeNumberProperty("candidates", a.report().candidates());
-              json.writeNumberProperty("rounds", a.report().rounds());
-              json.writeNumberProperty("recalledPages", a.report().recalledPages());
-              json.writeNumberProperty("recalledTokens", a.report().recalledTokens());
-              json.writeNumberProperty("searchMs", a.report().searching().toNanos() / 1e6);
-              json.writeNumberProperty("lookMs", a.report().looking().toNanos() / 1e6);
-              json.writeNumberProperty("placeMs", a.report().placing().toNanos() / 1e6);
-              json.writeNumberProperty("answerMs", a.answering().toNanos() / 1e6);
-              json.writeNumberProperty("ms", a.total().toNanos() / 1e6);
+              json.writeNumberProperty("candidates", a.found().report().candidates());
+              json.writeNumberProperty("rounds", a.found().report().rounds());
+              json.writeNumberProperty("recalledPages", a.found().report().recalledPages());
+              json.writeNumberProperty("recalledTokens", a.found().report().recalledTokens());
+              json.writeNumberProperty("attempts", a.found().attempts());
+              json.writeNumberProperty("logProbability", a.found().logProbability());
+              json.writeNumberProperty("searchMs", a.found().report().searching().toNanos() / 1e6);
+              json.writeNumberProperty("lookMs", a.found().report().looking().toNanos() / 1e6);
+              json.writeNumberProperty("placeMs", a.found().report().placing().toNanos() / 1e6);
+              json.writeNumberProperty("answerMs", a.found().answering().toNanos() / 1e6);
+              json.writeNumberProperty("ms", a.found().total().toNanos() / 1e6);
             }));
   }
 

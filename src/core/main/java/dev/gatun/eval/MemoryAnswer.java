@@ -1,7 +1,6 @@
 package dev.gatun.eval;
 
-import dev.gatun.RetrievalReport;
-import java.time.Duration;
+import dev.gatun.RetrievalAnswer;
 
 /**
  * One question to a retrieval memory.
@@ -10,10 +9,9 @@ import java.time.Duration;
  * @param expected what a right answer holds
  * @param answer what was answered
  * @param right whether the answer holds it
- * @param recalled whether the page with the fact was brought back
+ * @param recalled whether the page with the fact was brought back for this answer
  * @param at number of the fact's first token in the text
- * @param report what bringing the pages back took
- * @param answering time of reading the question and answering it
+ * @param found what bringing the pages back and answering took
  */
 public record MemoryAnswer(
     String question,
@@ -22,10 +20,4 @@ public record MemoryAnswer(
     boolean right,
     boolean recalled,
     int at,
-    RetrievalReport report,
-    Duration answering) {
-  /** Returns the time from question to answer. */
-  public Duration total() {
-    return report.total().plus(answering);
-  }
-}
+    RetrievalAnswer found) {}

@@ -45,11 +45,11 @@ public record MemoryResult(
 
   /** Returns the mean time from question to answer, in milliseconds. */
   public double meanMillis() {
-    return answers.stream().mapToDouble(a -> a.total().toNanos() / 1e6).average().orElse(0);
+    return answers.stream().mapToDouble(a -> a.found().total().toNanos() / 1e6).average().orElse(0);
   }
 
   /** Returns the longest time from question to answer, in milliseconds. */
   public double maxMillis() {
-    return answers.stream().mapToDouble(a -> a.total().toNanos() / 1e6).max().orElse(0);
+    return answers.stream().mapToDouble(a -> a.found().total().toNanos() / 1e6).max().orElse(0);
   }
 }

@@ -5,9 +5,9 @@ import dev.gatun.GenerationOptions;
 import dev.gatun.LlamaContext;
 import dev.gatun.LlamaModel;
 import dev.gatun.LlamaSession;
+import dev.gatun.RetrievalAnswer;
 import dev.gatun.RetrievalMemory;
 import dev.gatun.RetrievalOptions;
-import dev.gatun.RetrievalReport;
 import dev.gatun.Tokenizer;
 import dev.gatun.error.OperationCancelledException;
 import dev.gatun.internal.HostMemory;
@@ -110,13 +110,9 @@ public final class MemoryRun {
       memory.flush();
       Duration reading = Duration.ofNanos(System.nanoTime() - began);
       List<MemoryAnswer> answers = new ArrayList<>();
-      int resident = memory.residentCells();
       for (int i = 0; i < facts.size(); i++) {
-        MemoryAnswer answer =
-            ask(memory, session, frame, facts.get(i), places[i], prefix.length, cancellation);
+        MemoryAnswer answer = ask(memory, session, frame, facts.get(i), places[i], cancellation);
         answers.add(answer);
-        resident =
-            Math.max(Math.max(resident, memory.residentCells()), session.size() + prefix.length);
         listener.onAnswer(answer);
       }
       OptionalLong after = HostMemory.residentBytes();
@@ -125,7 +121,7 @@ public final class MemoryRun {
           memory.pages(),
           answers,
           reading,
-          resident,
+          memory.residentCells(),
           memory.memoryBytes(),
           memory.fileBytes(),
           memory.keyBytes(),
@@ -141,35 +137,26 @@ public final class MemoryRun {
       QuestionFormat.Frame frame,
       Fact fact,
       int place,
-      int prefixTokens,
       Cancellation cancellation) {
     Tokenizer tokenizer = context.model().tokenizer();
     int[] question = tokenizer.encode("\n" + fact.question() + frame.after(), false, true);
-    RetrievalReport report = memory.recall(session, question);
-    long began = System.nanoTime();
-    int room = memory.options().residentTokens() - session.size() - question.length - prefixTokens;
-    String answer =
-        session
-            .generate(
-                question,
-                GenerationOptions.defaults()
-                    .withSampler(Sampler.greedy())
-                    .withMaxTokens(Math.clamp(room, 1, ANSWER_TOKENS))
-                    .withStops(frame.stops())
-                    .withCancellation(cancellation))
-            .text();
-    if (cancellation.isCancelled()) {
-      throw new OperationCancelledException("the evaluation was cancelled");
-    }
+    RetrievalAnswer found =
+        memory.ask(
+            session,
+            question,
+            GenerationOptions.defaults()
+                .withSampler(Sampler.greedy())
+                .withMaxTokens(ANSWER_TOKENS)
+                .withStops(frame.stops())
+                .withCancellation(cancellation));
     return new MemoryAnswer(
         fact.question(),
         fact.answer(),
-        answer,
-        fact.isIn(answer),
-        report.recalled().stream().anyMatch(r -> r.from() <= place && place < r.to()),
+        found.text(),
+        fact.isIn(found.text()),
+        found.report().recalled().stream().anyMatch(r -> r.from() <= place && place < r.to()),
         place,
-        report,
-        Duration.ofNanos(System.nanoTime() - began));
+        found);
   }
 
   /** Writes the text; returns the number of the first token of each fact. */
