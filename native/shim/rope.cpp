@@ -598,11 +598,13 @@ void gatun_rope::change_plain_attention(ggml_tensor * node) {
     if (node->op == GGML_OP_CUSTOM && !is_ours) {
         return; // the model's own
     }
-    if (is_ours && !our_attention()) {
-        become_flash_attention(node);
-        return;
-    }
-    if (!our_attention()) {
+    // Pages are chosen for few tokens; ggml's kernel reads long texts faster.
+    const bool wanted = watcher != nullptr || (limits != nullptr && (limits->pages == nullptr ||
+                                                                     node->src[0]->ne[1] <= limits->pages->what().max_tokens));
+    if (!wanted) {
+        if (is_ours) {
+            become_flash_attention(node);
+        }
         return;
     }
     if (!is_ours) {

@@ -27,6 +27,7 @@ final class PageSearch {
   int[] probe;
   private int candidates;
   private int rounds;
+  List<Integer> buffer = List.of();
   private long searching;
   private long looking;
 
@@ -54,6 +55,7 @@ final class PageSearch {
     searching = System.nanoTime() - began;
     began = System.nanoTime();
     if (options.candidateTokens() > 0) {
+      buffer = worst(ranked);
       ranked = looked(first(ranked, options.candidateTokens()));
     }
     looking = System.nanoTime() - began;
@@ -128,8 +130,11 @@ final class PageSearch {
    */
   List<Integer> looked(List<Integer> ranked) {
     candidates = ranked.size();
+    if (candidates == 0) {
+      return ranked;
+    }
     List<Integer> left = ranked;
-    while (!left.isEmpty()) {
+    while (true) {
       List<List<Integer>> groups = groups(left);
       List<Integer> next = new ArrayList<>();
       for (List<Integer> group : groups) {
@@ -140,21 +145,25 @@ final class PageSearch {
         if (groups.size() == 1) {
           return order;
         }
-        int share = Math.min(room / groups.size(), room / 2);
+        int share = Math.min(groupRoom() / groups.size(), groupRoom() / 2);
         List<Integer> kept = first(order, share);
         next.addAll(kept.isEmpty() ? order.subList(0, 1) : kept);
       }
       left = next;
     }
-    return left;
+  }
+
+  /** Tokens of pages in a group; the buffer behind them takes less than two pages. */
+  private int groupRoom() {
+    return room - 2 * options.pageTokens();
   }
 
   /** Deals pages into groups that fit, each with good and bad ones, in the order of the text. */
   private List<List<Integer>> groups(List<Integer> ranked) {
-    int perGroup = room / options.pageTokens();
-    int count = tokens(ranked) <= room ? 1 : (ranked.size() + perGroup - 1) / perGroup;
+    int perGroup = groupRoom() / options.pageTokens();
+    int count = tokens(ranked) <= groupRoom() ? 1 : (ranked.size() + perGroup - 1) / perGroup;
     // Pages are shorter than they may be, so fewer groups often do.
-    count = Math.max(1, Math.min(count, (tokens(ranked) + room - 1) / room + 1));
+    count = Math.max(1, Math.min(count, (tokens(ranked) + groupRoom() - 1) / groupRoom() + 1));
     while (true) {
       List<List<Integer>> groups = new ArrayList<>();
       for (int i = 0; i < count; i++) {
@@ -164,18 +173,22 @@ final class PageSearch {
         groups.get(i % count).add(ranked.get(i));
       }
       groups.forEach(Collections::sort);
-      if (groups.stream().allMatch(group -> tokens(group) <= room)) {
+      if (groups.stream().allMatch(group -> tokens(group) <= groupRoom())) {
         return groups;
       }
       count++;
     }
   }
 
-  /** The most attention that any head pays to any token of each page, from any token asked with. */
+  /**
+   * The most attention that any head pays to any token of each page, from any token asked with.
+   * Heads that look at what is just before them, whatever it is, see the buffer.
+   */
   Map<Integer, Float> attention(List<Integer> group) {
     memory.rewind();
     int begin = reader.size();
     memory.place(reader, group);
+    memory.place(reader, buffer);
     NativeAttention.Scores scores =
         observed(0, context -> NativeAttention.scores(context, reader.cells().sequence()));
     Map<Integer, Float> best = new HashMap<>();
@@ -215,6 +228,15 @@ final class PageSearch {
             return true;
           });
     }
+  }
+
+  /** The pages that suit least, about one page's tokens. */
+  List<Integer> worst(List<Integer> ranked) {
+    List<Integer> worst = new ArrayList<>();
+    for (int i = ranked.size() - 1; i >= 0 && tokens(worst) < options.pageTokens(); i--) {
+      worst.add(ranked.get(i));
+    }
+    return worst;
   }
 
   // ---- the result -------------------------------------------------------------------------------

@@ -77,7 +77,8 @@ abstract sealed class PageStore implements AutoCloseable {
 
   /**
    * In a file. It is written and read in place rather than mapped: mapped pages count as resident
-   * memory, and a file that somebody cuts short would end in a fault instead of an error.
+   * memory, and a file that somebody cuts short would end in a fault instead of an error. Where the
+   * system can, the file has no name while it is open, so that a killed process leaves nothing.
    */
   private static final class InFile extends PageStore {
     private final Path path;

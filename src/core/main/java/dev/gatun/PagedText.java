@@ -7,7 +7,7 @@ import java.util.List;
 
 /**
  * The tokens of a text and how they are cut into pages: each ends with the last sentence that fits,
- * if one ends in its second half.
+ * so that a sentence is cut in two only when it is longer than a page.
  */
 final class PagedText {
   /**
@@ -71,7 +71,7 @@ final class PagedText {
     while (at < end) {
       int to = Math.min(end, at + pageTokens);
       if (to - at == pageTokens) {
-        to = lastSentenceEnd(at + pageTokens / 2, to);
+        to = lastSentenceEnd(at + pageTokens / 8, to);
       } else if (!whole && !pages.isEmpty()) {
         break;
       }

@@ -47,7 +47,7 @@ import java.util.function.Supplier;
 @ThreadConfined("the thread that drives the context")
 public final class RetrievalMemory implements AutoCloseable {
   /** Pages must have company when the model looks at them, or nothing would be decided. */
-  private static final int LEAST_PAGES = 4;
+  private static final int LEAST_PAGES = 6;
 
   private final LlamaContext owner;
   private final RetrievalOptions options;
@@ -230,7 +230,10 @@ public final class RetrievalMemory implements AutoCloseable {
           bounds.orElseGet(() -> new PageBounds(widths, NativeAttention.headSize(context)));
       bounds = Optional.of(all);
       for (Stored page : stored) {
-        all.add(keys, page.position(), page.position() + page.page().size());
+        // A bound grows with the number of keys: a short page is judged with what is before it.
+        int end = page.position() + page.page().size();
+        int begin = Math.min(page.position(), Math.max(prefix.length, end - options.pageTokens()));
+        all.add(keys, begin, end);
       }
     }
     return stored;

@@ -10,8 +10,8 @@ import java.util.Optional;
  *
  * @param residentTokens most cells that the memory and the session it recalls into have in the
  *     cache at a time: what stands before, pages, question and answer
- * @param recallTokens most tokens of pages brought back for one question; what is left of {@code
- *     residentTokens} is for question and answer
+ * @param recallTokens most tokens of pages brought back for one question; fewer when {@code
+ *     residentTokens} does not leave as many beside the question. What is left is for the answer
  * @param segmentTokens most new tokens that are read at once, behind the tokens that stand before
  *     everything and the overlap; all of it together should be within the trained length
  * @param overlapTokens tokens before a segment that are read again with it, so that its first
@@ -61,7 +61,7 @@ public record RetrievalOptions(
     atLeast("segmentTokens", segmentTokens, pageTokens);
     atLeast("overlapTokens", overlapTokens, 0);
     atLeast("recallTokens", recallTokens, pageTokens);
-    atLeast("residentTokens", residentTokens, recallTokens + 1);
+    atLeast("residentTokens", residentTokens, pageTokens);
     atLeast("candidateTokens", candidateTokens, 0);
     atLeast("draftTokens", draftTokens, 0);
     atLeast("neighbours", neighbours, 0);

@@ -22,7 +22,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -129,10 +131,10 @@ class RetrievalMemoryTest {
           RetrievalMemory.over(
               context, SMALL.withKeys(RetrievalOptions.Keys.WORDS).withCandidateTokens(0))) {
         memory.append(prose);
-        memory.append(" Felix works as a sailor.");
+        memory.append(" The pass key of Felix is 48213.");
         int fact = memory.tokens() - 4;
         memory.append(prose);
-        int[] question = model.tokenizer().encode("\nWhat is the work of Felix?\n");
+        int[] question = model.tokenizer().encode("\nWhat is the pass key of Felix?\n");
 
         RetrievalReport report = memory.recall(session, question);
 
@@ -159,17 +161,21 @@ class RetrievalMemoryTest {
       assertEquals(150, report.recalledTokens());
       assertArrayEquals(whole.tokens(), session.tokens());
       assertArrayEquals(whole.positions(), session.positions());
-      // one segment, so nothing was read behind other tokens: the same cells, bit by bit
-      assertArrayEquals(rows(whole), rows(session));
+      // read in one segment, so behind the same tokens; other cells, so other sums by a rounding
+      assertArrayEquals(halves(whole), halves(session), 1e-2);
     }
   }
 
-  private static byte[] rows(LlamaSession session) {
+  private static double[] halves(LlamaSession session) {
     session.enter();
     try (Arena arena = Arena.ofConfined()) {
-      return NativeCells.read(
-              session.nativeContext(), session.cells().sequence(), 0, NativeCells.END, arena)
-          .toArray(ValueLayout.JAVA_BYTE);
+      short[] rows =
+          NativeCells.read(
+                  session.nativeContext(), session.cells().sequence(), 0, NativeCells.END, arena)
+              .toArray(ValueLayout.JAVA_SHORT);
+      double[] values = new double[rows.length];
+      Arrays.setAll(values, i -> Float.float16ToFloat(rows[i]));
+      return values;
     } finally {
       session.exit();
     }
@@ -192,12 +198,13 @@ class RetrievalMemoryTest {
 
   @Test
   void aFileThatSomethingElseChangedOrCut_isRefused() throws IOException {
-    Path file = folder.resolve("pages");
+    Path named = folder.resolve("pages");
     try (LlamaContext context = context();
         LlamaSession session = context.newSession();
-        RetrievalMemory memory = RetrievalMemory.over(context, SMALL.withFile(file))) {
+        RetrievalMemory memory = RetrievalMemory.over(context, SMALL.withFile(named))) {
       memory.append(Arrays.copyOf(prose, 150));
       memory.flush();
+      Path file = open(named);
       byte[] bytes = Files.readAllBytes(file);
       assertEquals(memory.fileBytes(), bytes.length);
       bytes[bytes.length / 2] ^= 1;
@@ -211,10 +218,35 @@ class RetrievalMemoryTest {
           Arrays.copyOf(bytes, bytes.length / 2),
           StandardOpenOption.WRITE,
           StandardOpenOption.TRUNCATE_EXISTING);
-      assertThrows(LlamaException.class, () -> memory.recall(session, prose[200]));
+      LlamaException cut =
+          assertThrows(LlamaException.class, () -> memory.recall(session, prose[200]));
+      assertTrue(cut.getMessage().contains("were written"), cut::getMessage);
+    }
+  }
 
+  /** A file that is deleted on close has no name on Linux while it is open. */
+  private static Path open(Path named) throws IOException {
+    Path descriptors = Path.of("/proc/self/fd");
+    Assumptions.assumeTrue(Files.isDirectory(descriptors));
+    try (Stream<Path> all = Files.list(descriptors)) {
+      for (Path descriptor : all.toList()) {
+        if (Files.isSymbolicLink(descriptor)
+            && Files.readSymbolicLink(descriptor).toString().startsWith(named.toString())) {
+          return descriptor;
+        }
+      }
+    }
+    throw new AssertionError(named + " is not open");
+  }
+
+  @Test
+  void aFileThatExists_isNotOverwritten() throws IOException {
+    Path file = folder.resolve("mine");
+    Files.writeString(file, "mine");
+    try (LlamaContext context = context()) {
       assertThrows(
           LlamaException.class, () -> RetrievalMemory.over(context, SMALL.withFile(file)).close());
+      assertEquals("mine", Files.readString(file));
     }
   }
 

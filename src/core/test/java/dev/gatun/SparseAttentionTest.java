@@ -206,7 +206,9 @@ class SparseAttentionTest {
   void pagesThatHoldAll_areFullAttention(RopeScaling scaling) {
     double[][] logits = new double[2][];
     SparseAttention[] both = {
-      new SparseAttention.LocalWindow(LENGTH, 0), SparseAttention.pages(512)
+      new SparseAttention.LocalWindow(LENGTH, 0),
+      // Also while it reads, so that both read by the same kernel.
+      new SparseAttention.Pages(512, 64, 4, 512, SparseAttention.Ranking.EXPECTED_WEIGHT)
     };
     for (int i = 0; i < 2; i++) {
       try (LlamaContext context = model.newContext(options(both[i], scaling, 1));

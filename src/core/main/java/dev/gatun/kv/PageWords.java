@@ -13,8 +13,9 @@ import java.util.Set;
  *
  * <p>One thread.
  *
- * <p>Source: Spärck Jones, "A statistical interpretation of term specificity and its application in
- * retrieval", 1972: inverse document frequency.
+ * <p>Sources: Spärck Jones, "A statistical interpretation of term specificity and its application
+ * in retrieval", 1972: inverse document frequency; Salton, Buckley, "Term-weighting approaches in
+ * automatic text retrieval", 1988: the product of two vectors so weighted.
  */
 public final class PageWords {
   private final Map<Long, Pages> pagesOf = new HashMap<>();
@@ -63,7 +64,7 @@ public final class PageWords {
    * Judges every page.
    *
    * @param question token ids
-   * @return for each page the sum of ln(pages / pages that have it) over the tokens and pairs that
+   * @return for each page the sum of ln²(pages / pages that have it) over the tokens and pairs that
    *     it shares with the question; 0 where it shares none
    */
   public float[] scores(int[] question) {
@@ -80,7 +81,7 @@ public final class PageWords {
       if (having != null) {
         float weight = (float) Math.log((double) pages / having.size);
         for (int i = 0; i < having.size; i++) {
-          scores[having.numbers[i]] += weight;
+          scores[having.numbers[i]] += weight * weight;
         }
       }
     }

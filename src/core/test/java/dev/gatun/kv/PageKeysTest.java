@@ -95,9 +95,9 @@ class PageKeysTest {
     float[] scores = words.scores(new int[] {2, 3});
 
     // token 2 on three pages of four, token 3 on two, the pair on one
-    double two = Math.log(4 / 3.0);
-    double three = Math.log(4 / 2.0);
-    double pair = Math.log(4 / 1.0);
+    double two = Math.pow(Math.log(4 / 3.0), 2);
+    double three = Math.pow(Math.log(4 / 2.0), 2);
+    double pair = Math.pow(Math.log(4 / 1.0), 2);
     assertArrayEquals(
         new float[] {(float) (two + three + pair), (float) (two + three), (float) two, 0},
         scores,
