@@ -18,6 +18,9 @@ import java.util.function.IntPredicate;
 /**
  * Brings the cells of a path of the prefix tree to one sequence, the first positions first. Every
  * method is called inside the context's guard; the nodes are pinned meanwhile.
+ *
+ * <p>A block comes whole, and what is not wanted of it is removed again: for a moment it takes up
+ * to a block's cells more. Where they are not to be had, the path is brought up to the block.
  */
 final class PrefixBringing {
   private enum Source {

@@ -35,10 +35,12 @@ import java.util.Map;
  * or read under other adapters. A change of the position scaling or of the adapters forgets
  * everything.
  *
- * <p>Results: tokens whose cells are reused were perhaps read in other batches than without the
- * cache, and floating-point sums then differ in their last bits; {@link
- * PrefixCacheOptions#wholeBatches()} avoids that. Where the cells stand in a unified cache has the
- * same effect, with and without this cache.
+ * <p>Results: the cells are those of a reading without the cache but for the rounding of sums. It
+ * differs where tokens were read in other batches, which {@link PrefixCacheOptions#wholeBatches()}
+ * avoids, and where the cells of a text stand in another order: in a unified cache they do, when
+ * sessions or remembered texts leave gaps that later tokens fill, and attention sums in the order
+ * of the cells. A context of one sequence with whole batches gives the same bits as without the
+ * cache; elsewhere a word can differ where two were almost equally likely.
  *
  * <p>Lifetime: it belongs to the context and is closed with it; its files are then removed.
  */

@@ -17,7 +17,7 @@ import java.util.Optional;
  * @param wholeBatches whether only cells are reused that were read in whole micro-batches ({@link
  *     ContextOptions#microBatchTokens()}, counted from the beginning of the text), and only up to
  *     the end of one. The rest of a text is then read in the same batches as without the cache.
- *     Less is reused
+ *     Less is reused. See {@link PrefixCache} on what can still differ in a unified cache
  */
 public record PrefixCacheOptions(
     int residentTokens,

@@ -302,6 +302,9 @@ final class SessionCells {
     held.remove(from, to);
     held.move(from, held.size(), -distance);
     decoded -= Math.max(0, cells - from);
+    if (from >= decoded) {
+      held.closeGapsFrom(decoded); // what was not read yet follows the last cell
+    }
     notPlainFrom(from);
     logitsAt = -1;
   }

@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.gatun.error.AlreadyClosedException;
 import dev.gatun.gguf.SyntheticModel.Family;
 import dev.gatun.internal.NativeCells;
+import dev.gatun.kv.KvCacheType;
 import dev.gatun.rope.Dynamic;
 import dev.gatun.rope.FactorTable;
 import dev.gatun.rope.RopeScaling;
@@ -29,6 +30,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class PrefixCacheTest {
   private static final GenerationOptions GREEDY =
@@ -482,10 +484,57 @@ class PrefixCacheTest {
     assertTrue(saved > 500, saved + " tokens saved");
   }
 
-  /** The same words with and without the cache, whatever overlaps. */
+  /** The very cells of a reading without the cache, but for the rounding of 32-bit sums. */
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void randomOverlappingTexts_haveTheCellsOfAReadingWithoutTheCache(boolean wholeBatches) {
+    int[] words = ReferenceFiles.tokens(4000, 3);
+    long bytes = 300 * 4096;
+    PrefixCacheOptions tiers =
+        PrefixCacheOptions.defaults()
+            .withResidentTokens(300)
+            .withHostBytes(bytes)
+            .withDisk(folder.resolve("cells"), bytes)
+            .withWholeBatches(wholeBatches);
+    Random random = new Random(4);
+    ContextOptions exact =
+        options(512, 6)
+            .withMicroBatchTokens(16)
+            .withKeyType(KvCacheType.F32)
+            .withValueType(KvCacheType.F32)
+            .withFlashAttention(FlashAttention.OFF); // which rounds to half precision
+    try (LlamaModel shape = LlamaModel.load(ReferenceFiles.write(folder, Family.LLAMA, 4));
+        LlamaContext context = shape.newContext(exact);
+        LlamaContext plainContext = shape.newContext(exact.withMaxSequences(1));
+        PrefixCache cache = context.newPrefixCache(tiers);
+        LlamaSession plain = plainContext.newSession()) {
+      for (int i = 0; i < 60; i++) {
+        int[] text = new int[0];
+        for (int k = 0; k < 4; k++) {
+          int topic = random.nextInt(3);
+          int from = 1000 * k + 50 * topic - (k == 0 ? 0 : 100);
+          text = join(text, Arrays.copyOfRange(words, from, from + 20 + 5 * topic));
+        }
+        try (LlamaSession session = context.newSession()) {
+          read(cache, session, text);
+          plain.clear();
+          plain.append(text);
+          double difference =
+              Differences.max(Differences.copy(plain.logits()), Differences.copy(session.logits()));
+          assertTrue(difference < 1e-4, () -> "logits differ by " + difference);
+          cache.store(session);
+        }
+      }
+      assertTrue(cache.stats().savedShare() > 0.4, () -> cache.stats().toString());
+      assertTrue(cache.stats().spillsToDisk() > 0, () -> cache.stats().toString());
+    }
+  }
+
+  /** The same words with and without the cache, but where two are almost equally likely. */
   @Test
   void randomOverlappingPrompts_areAnsweredAsWithoutTheCache() {
     Random random = new Random(4);
+    int same = 0;
     PrefixCacheOptions tiers =
         PrefixCacheOptions.defaults()
             .withResidentTokens(300)
@@ -508,10 +557,11 @@ class PrefixCacheTest {
           double difference =
               Differences.max(Differences.copy(plain.logits()), Differences.copy(session.logits()));
           assertTrue(difference < 0.05, () -> "logits differ by " + difference);
-          assertEquals(plain.generate(GREEDY).text(), session.generate(GREEDY).text());
+          same += plain.generate(GREEDY).text().equals(session.generate(GREEDY).text()) ? 1 : 0;
           cache.store(session);
         }
       }
+      assertTrue(same >= 57, same + " of 60 answers are the same");
       PrefixCacheStats stats = cache.stats();
       assertTrue(stats.hitRate() > 0.9 && stats.savedShare() > 0.4, stats::toString);
       assertTrue(stats.spillsToDisk() > 0 && stats.loadBacks() > 0, stats::toString);

@@ -16,6 +16,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.Comparator;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -353,6 +354,27 @@ class SessionTest {
         session.restore(otherState);
         assertArrayEquals(logits, fork.logits().toArray(ValueLayout.JAVA_FLOAT), 0.05f);
       }
+    }
+  }
+
+  @Test
+  void discard_upToATokenThatWasNotReadYet_leavesNoGapBeforeIt() {
+    try (LlamaContext context = model.newContext(options(256));
+        LlamaSession session = context.newSession()) {
+      session.append(3, 4, 5, 6, 7, 8, 9, 10, 11, 12);
+      session.generate(GREEDY.withMaxTokens(3)).text(); // the last one is read with the next call
+      BitSet keep = new BitSet();
+      keep.set(0);
+      keep.set(5, session.size());
+      session.retain(keep);
+      session.discard(1, session.size() - 1);
+      assertArrayEquals(new int[] {0, 1}, session.positions());
+      session.append(20);
+      int[] tokens = session.tokens();
+      double[] logits = Differences.copy(session.logits());
+      session.clear();
+      session.append(tokens);
+      assertTrue(Differences.max(Differences.copy(session.logits()), logits) < 0.05);
     }
   }
 }

@@ -22,6 +22,11 @@ import java.util.List;
  * Many sessions over one long beginning: what they take in cells and in memory, whether each says
  * what a run of its own says, and what the prefix cache saves on the way.
  *
+ * <p>Beside the cells, which are shared, llama.cpp v0.5.0 keeps 48 bytes for each token of each
+ * sequence ({@code llama_kv_cells::seq_pos}, a {@code std::set}), and a session at least 8; the
+ * resident memory shows it, most of all with a model whose cells are small. Fix the Java heap with
+ * {@code -Xms -Xmx -XX:+AlwaysPreTouch}, or it is counted too.
+ *
  * <p>{@code java ... dev.gatun.bench.SharedPrefix MODEL TEXT [prefix [sessions [own]]]}. Linux: the
  * resident memory is read from {@code /proc}.
  */
