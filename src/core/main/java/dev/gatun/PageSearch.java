@@ -19,6 +19,9 @@ import java.util.TreeSet;
 
 /** The search for the pages of one question, in the memory's own session. */
 final class PageSearch {
+  /** Natural logarithm of the probability under which a token is a guess. */
+  private static final double LEAST_SURE = Math.log(0.5);
+
   private final RetrievalMemory memory;
   private final RetrievalOptions options;
   private final LlamaSession reader;
@@ -48,7 +51,7 @@ final class PageSearch {
   /** Returns the pages, those first that matter most. */
   List<Integer> find() {
     long began = System.nanoTime();
-    if (options.draftTokens() > 0 && usesAttention()) {
+    if (options.draftTokens() > 0) {
       probe = withDraft();
     }
     List<Integer> ranked = ranked();
@@ -61,27 +64,37 @@ final class PageSearch {
     looking = System.nanoTime() - began;
     if (options.candidateTokens() > 0 && options.keys() == RetrievalOptions.Keys.BOTH) {
       // A draft that guesses wrong draws the attention to what it guessed; words do not follow it.
-      ranked = inTurn(ranked, order(memory.words().scores(question)));
+      ranked = inTurn(ranked, order(memory.words().scores(probe)));
     }
     return ranked;
   }
 
-  private boolean usesAttention() {
-    return options.keys() != RetrievalOptions.Keys.WORDS || options.candidateTokens() > 0;
-  }
-
-  /** The question and the answer that the model gives without the text. */
+  /**
+   * The question and the answer that the model gives without the text, up to where it begins to
+   * guess: what it says for sure is how such an answer begins, which asks for what must follow. A
+   * guess would find pages with what was guessed.
+   */
   private int[] withDraft() {
     memory.rewind();
     int begin = reader.size();
     GenerationOptions greedy =
         GenerationOptions.defaults()
             .withSampler(Sampler.greedy())
+            .withLogProbabilities(0)
             .withMaxTokens(options.draftTokens());
-    reader.generate(question, greedy).text();
+    int sure = 0;
+    try (Generation draft = reader.generate(question, greedy)) {
+      for (Piece piece : draft) {
+        if (piece.logProbability().orElse(0) < LEAST_SURE) {
+          break;
+        }
+        sure++;
+      }
+    }
     memory.noteResident(0);
     int[] held = reader.tokens();
-    return Arrays.copyOfRange(held, begin, held.length);
+    int end = Math.min(held.length, begin + question.length + sure);
+    return Arrays.copyOfRange(held, begin, end);
   }
 
   // ---- judging all pages ------------------------------------------------------------------------
@@ -90,8 +103,8 @@ final class PageSearch {
   private List<Integer> ranked() {
     return switch (options.keys()) {
       case ATTENTION -> order(byAttention());
-      case WORDS -> order(memory.words().scores(question));
-      case BOTH -> inTurn(order(byAttention()), order(memory.words().scores(question)));
+      case WORDS -> order(memory.words().scores(probe));
+      case BOTH -> inTurn(order(byAttention()), order(memory.words().scores(probe)));
     };
   }
 

@@ -20,8 +20,8 @@ import java.util.Optional;
  * @param keys what pages are found by
  * @param candidateTokens most tokens of pages that the model itself looks at for one question, a
  *     cacheful at a time; 0: the keys alone decide
- * @param draftTokens most tokens of the answer that the model gives without the text, to search
- *     with; 0: the question alone is searched with
+ * @param draftTokens most tokens of the answer that the model gives without the text; what comes
+ *     before its first guess is searched with beside the question. 0: the question alone
  * @param neighbours pages brought back on each side of a found page
  * @param attempts how many answers {@link RetrievalMemory#ask} compares: from all recalled pages,
  *     from half as many tokens of the best ones, from a quarter, and so on

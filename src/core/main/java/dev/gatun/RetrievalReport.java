@@ -13,7 +13,7 @@ import java.util.List;
  * @param recalled what was brought back, as ranges of tokens of the text, ascending
  * @param recalledPages number of pages brought back
  * @param recalledTokens number of their tokens
- * @param draft the answer without the text that was searched with; empty when none was asked for
+ * @param draft the beginning of an answer without the text that was searched with; may be empty
  * @param residentCells most cells in use at a time until now
  * @param searching time of drafting and of judging all pages by their keys
  * @param looking time in which the model looked at candidates

@@ -145,7 +145,7 @@ final class MemoryEvalCommand extends Command {
       MemoryResult result =
           MemoryRun.of(context, text, tokens, needles, seed)
               .run(
-                  options.withResidentTokens(cells).withRecallTokens(recall),
+                  options.withResidentTokens(cells).withRecallTokens(Math.min(recall, cells)),
                   cancellation,
                   listener(io, bar));
       show(io, result);
