@@ -119,6 +119,11 @@ final class SessionCells {
       // Another session decoded in between, or this one was restored, forked or moved: the last
       // token is decoded again.
       if (!goBackTo(size - 1)) {
+        if (!owner.model().isRecurrent() && !owner.model().isHybrid()) {
+          drop(); // a restored window has no cell to spare: the text is read again
+          decodeTo(size, operation, QUIET);
+          return;
+        }
         throw new UnsupportedOperationForModelException(
             "the last token must be read again, because another session was used in between or this one was restored or forked, and the recurrent state of %s cannot step back; append at least one token"
                 .formatted(owner.model().description()));

@@ -449,9 +449,15 @@ final class SequenceFuzz {
     }
     if (held.cells.makesRoom()) {
       accept(held);
-    } else if (sliding()) {
-      // What the window had to forget is read again, without gaps.
-      require(Arrays.equals(held.session.tokens(), held.cells.tokens()), "tokens after a failure");
+    } else {
+      readAgain(held);
+    }
+  }
+
+  /** What a sliding window had to forget is read again, without gaps. */
+  private void readAgain(Held held) {
+    if (sliding()) {
+      require(Arrays.equals(held.session.tokens(), held.cells.tokens()), "tokens read again");
       accept(held);
     }
   }
@@ -508,6 +514,7 @@ final class SequenceFuzz {
     }
     try {
       allowed(recurrent(), () -> requireFinite(Differences.copy(held.session.logits())));
+      readAgain(held);
     } catch (KvCacheFullException e) {
       require(poolIsFull(1), () -> "there was room: " + e);
       lostRoom(held);
