@@ -15,6 +15,7 @@ import dev.gatun.eval.MemoryResult;
 import dev.gatun.eval.MemoryRun;
 import dev.gatun.internal.NativeCells;
 import dev.gatun.rope.RopeScaling;
+import dev.gatun.sampling.Sampler;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
@@ -247,6 +248,34 @@ class RetrievalMemoryTest {
       assertThrows(
           LlamaException.class, () -> RetrievalMemory.over(context, SMALL.withFile(file)).close());
       assertEquals("mine", Files.readString(file));
+    }
+  }
+
+  @Test
+  void ask_leavesPagesQuestionAndTheBestAnswerInTheSession() {
+    try (LlamaContext context = context();
+        LlamaSession session = context.newSession();
+        RetrievalMemory memory = RetrievalMemory.over(context, SMALL)) {
+      memory.append(prose);
+      memory.append(" Felix works as a sailor.");
+      memory.append(prose);
+      int[] question = model.tokenizer().encode("\nWhat is the work of Felix?\n", false, true);
+
+      RetrievalAnswer answer =
+          memory.ask(
+              session,
+              question,
+              GenerationOptions.defaults().withSampler(Sampler.greedy()).withMaxTokens(12));
+
+      assertTrue(answer.text().contains("sailor"), answer::toString);
+      assertTrue(answer.attempts() > 1 && answer.logProbability() <= 0, answer::toString);
+      String held = model.tokenizer().decode(session.tokens());
+      int pages = 1 + answer.report().recalledTokens();
+      assertArrayEquals(
+          question, Arrays.copyOfRange(session.tokens(), pages, pages + question.length));
+      assertTrue(held.contains("Felix works as a sailor."), held);
+      assertTrue(held.stripTrailing().endsWith(answer.text().strip()), held);
+      assertTrue(memory.residentCells() <= CELLS, () -> memory.residentCells() + " cells");
     }
   }
 
