@@ -43,7 +43,8 @@ import java.util.function.Supplier;
  *
  * <p>Sources: pages and their return: Xiao et al., "InfLLM", 2024, section 3; page bounds: Tang et
  * al., "Quest", 2024; attention as retrieval: Liu et al., "RetrievalAttention", 2024; searching
- * with a drafted answer: Gao et al., "Precise Zero-Shot Dense Retrieval" (HyDE), 2022.
+ * with a drafted answer: Gao et al., "Precise Zero-Shot Dense Retrieval" (HyDE), 2022, cut before its first guess: Jiang et
+ * al., "Active Retrieval Augmented Generation" (FLARE), 2023.
  */
 @ThreadConfined("the thread that drives the context")
 public final class RetrievalMemory implements AutoCloseable {
