@@ -1,7 +1,6 @@
 package dev.gatun;
 
 import dev.gatun.error.AlreadyClosedException;
-import dev.gatun.error.OperationCancelledException;
 import dev.gatun.error.UnsupportedOperationForModelException;
 import dev.gatun.internal.NativeAttention;
 import dev.gatun.internal.NativeCells;
@@ -10,7 +9,6 @@ import dev.gatun.kv.PageBounds;
 import dev.gatun.kv.PageWords;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -43,8 +41,8 @@ import java.util.function.Supplier;
  *
  * <p>Sources: pages and their return: Xiao et al., "InfLLM", 2024, section 3; page bounds: Tang et
  * al., "Quest", 2024; attention as retrieval: Liu et al., "RetrievalAttention", 2024; searching
- * with a drafted answer: Gao et al., "Precise Zero-Shot Dense Retrieval" (HyDE), 2022, cut before its first guess: Jiang et
- * al., "Active Retrieval Augmented Generation" (FLARE), 2023.
+ * with a drafted answer: Gao et al., "Precise Zero-Shot Dense Retrieval" (HyDE), 2022, cut before
+ * its first guess: Jiang et al., "Active Retrieval Augmented Generation" (FLARE), 2023.
  */
 @ThreadConfined("the thread that drives the context")
 public final class RetrievalMemory implements AutoCloseable {
@@ -289,71 +287,7 @@ public final class RetrievalMemory implements AutoCloseable {
    * @throws dev.gatun.error.OperationCancelledException if the generation was cancelled
    */
   public RetrievalAnswer ask(LlamaSession session, int[] question, GenerationOptions generation) {
-    PageSearch search = newSearch(session, question);
-    List<Integer> ranked = search.find();
-    GenerationOptions told =
-        generation.logProbabilities().isPresent() ? generation : generation.withLogProbabilities(0);
-    List<Integer> placed = List.of();
-    List<Integer> bestPages = List.of();
-    Attempt best = new Attempt("", new int[0], Double.NEGATIVE_INFINITY);
-    long placing = 0;
-    long answering = 0;
-    int attempts = 0;
-    for (int i = 0; i < options.attempts(); i++) {
-      List<Integer> pages = search.chosen(ranked, options.recallTokens() >> i);
-      if (i > 0 && pages.equals(placed)) {
-        continue;
-      }
-      long began = System.nanoTime();
-      bring(session, pages);
-      placed = pages;
-      placing += System.nanoTime() - began;
-      began = System.nanoTime();
-      Attempt attempt = attempt(session, question, told);
-      answering += System.nanoTime() - began;
-      attempts++;
-      if (i == 0 || attempt.logProbability() > best.logProbability()) {
-        best = attempt;
-        bestPages = pages;
-      }
-    }
-    if (!bestPages.equals(placed)) {
-      long began = System.nanoTime();
-      bring(session, bestPages);
-      placing += System.nanoTime() - began;
-      began = System.nanoTime();
-      session.append(question);
-      session.append(best.tokens());
-      answering += System.nanoTime() - began;
-    }
-    return new RetrievalAnswer(
-        best.text(),
-        best.logProbability(),
-        attempts,
-        search.report(bestPages, placing),
-        Duration.ofNanos(answering));
-  }
-
-  private record Attempt(String text, int[] tokens, double logProbability) {}
-
-  private Attempt attempt(LlamaSession session, int[] question, GenerationOptions generation) {
-    int end = session.size() + question.length;
-    int room = options.residentTokens() - prefix.length - end;
-    StringBuilder answer = new StringBuilder();
-    double sum = 0;
-    int limit = Math.clamp(room, 1, generation.maxTokens());
-    try (Generation pieces = session.generate(question, generation.withMaxTokens(limit))) {
-      for (Piece piece : pieces) {
-        answer.append(piece.text());
-        sum += piece.logProbability().orElse(0);
-      }
-    }
-    if (generation.cancellation().isCancelled()) {
-      throw new OperationCancelledException("the answer was cancelled");
-    }
-    noteResident(session.size());
-    int[] held = session.tokens();
-    return new Attempt(answer.toString(), Arrays.copyOfRange(held, end, held.length), sum);
+    return new PageAnswers(this, session, question, generation).best(newSearch(session, question));
   }
 
   private PageSearch newSearch(LlamaSession session, int[] question) {
@@ -376,7 +310,7 @@ public final class RetrievalMemory implements AutoCloseable {
   }
 
   /** Makes a session hold the prefix and pages. */
-  private void bring(LlamaSession session, List<Integer> numbers) {
+  void bring(LlamaSession session, List<Integer> numbers) {
     rewind();
     session.clear();
     if (prefix.length > 0) {
@@ -482,6 +416,11 @@ public final class RetrievalMemory implements AutoCloseable {
   /** Makes the reader hold what stands before everything. */
   void rewind() {
     rewind(prefix.length);
+  }
+
+  /** Cells of the session that answers, with question and answer. */
+  int sessionTokens() {
+    return options.residentTokens() - prefix.length;
   }
 
   PagedText.Page page(int number) {
