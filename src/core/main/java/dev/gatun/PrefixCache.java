@@ -104,7 +104,7 @@ public final class PrefixCache implements AutoCloseable {
         hits++;
         tokensSaved += reuse.tokens();
         int[] prefix = Arrays.copyOf(text, reuse.tokens());
-        session.cells().adopt(prefix, options.wholeBatches());
+        session.cells().adopt(prefix, options.wholeBatches(), inUse.keySet());
         tiers.keep(prefix, session.cells()).ifPresent(node -> use(session, node));
         tiers.enforce();
       }

@@ -20,6 +20,7 @@ import java.lang.foreign.SegmentAllocator;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
@@ -500,17 +501,29 @@ final class SessionCells {
   /** Shares the tokens and cells of another sequence of the context. This one is empty. */
   void shareFrom(SessionCells other) {
     NativeMemory.share(context, other.sequence, sequence);
-    held.set(other.held.ids(), other.held.positions());
+    held.shareFrom(other.held, other.held.size());
     decoded = other.decoded;
     checkpoints.set(other.checkpoints.list());
     plain = other.plain;
     wholeBatches = other.wholeBatches;
   }
 
-  /** Holds tokens whose cells a prefix cache has put into the empty sequence. */
-  void adopt(int[] ids, boolean inWholeBatches) {
-    held.stage(ids, 0, ids.length);
-    held.accept(ids.length);
+  /**
+   * Holds tokens whose cells a prefix cache has put into the empty sequence.
+   *
+   * @param others sessions that may hold the same tokens, which are then shared with them
+   */
+  void adopt(int[] ids, boolean inWholeBatches, Collection<LlamaSession> others) {
+    others.stream()
+        .map(LlamaSession::cells)
+        .filter(other -> other.plain >= ids.length && other.held.startsWith(ids))
+        .findFirst()
+        .ifPresentOrElse(
+            other -> held.shareFrom(other.held, ids.length),
+            () -> {
+              held.stage(ids, 0, ids.length);
+              held.accept(ids.length);
+            });
     decoded = ids.length;
     plain = decoded;
     wholeBatches = inWholeBatches ? decoded : 0;
