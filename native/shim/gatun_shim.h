@@ -389,6 +389,12 @@ struct gatun_sparse_counts {
     double least;     // smallest share
 };
 
+// From the next decode on the attention of the layers that keep the whole text is ours, which in a micro batch of one
+// sequence (for each stream) meets the cells by position: the result does not depend, to the last bit, on which cells
+// the sequence got. On the CPU, with flash attention; with a far band it is always so. GATUN_INVALID_ARGUMENT where it
+// cannot be.
+GATUN_API int32_t gatun_attend_in_order(struct llama_context * ctx, bool on, char * err, size_t err_cap);
+
 // Reads the counts since the last reset, then resets them when `reset`.
 GATUN_API int32_t gatun_sparse_read(struct llama_context * ctx, bool reset, struct gatun_sparse_counts * out, char * err,
                                     size_t err_cap);

@@ -122,7 +122,7 @@ void gatun_rope::change_plain_attention(ggml_tensor * node) {
         return; // the model's own
     }
     // Pages are chosen for few tokens; ggml's kernel reads long texts faster.
-    const bool wanted = watcher != nullptr || (limits != nullptr && (limits->pages == nullptr ||
+    const bool wanted = in_order || watcher != nullptr || (limits != nullptr && (limits->pages == nullptr ||
                                                                      node->src[0]->ne[1] <= limits->pages->what().max_tokens));
     if (!wanted) {
         if (is_ours) {
@@ -264,6 +264,11 @@ void gatun_rope::observe(std::unique_ptr<gatun::attention_observer> by) {
 void gatun_rope::leave_out(std::unique_ptr<gatun::sparse_attention> what) {
     attention_cache();
     limits = std::move(what);
+}
+
+void gatun_rope::attend_in_order(bool on) {
+    attention_cache();
+    in_order = on;
 }
 
 const llama_kv_cache & gatun_rope::attention_cache() const {

@@ -74,6 +74,7 @@ void gatun_rope::begin_batch(const ggml_tensor * cells) {
         batch.query_scale.assign(written.size(), 1);
         read_cells();
     }
+    order_cells();
     new_mask = true;
     if (limits != nullptr && limits->pages != nullptr) {
         for (const int64_t cell : written) {
@@ -90,6 +91,58 @@ void gatun_rope::begin_batch(const ggml_tensor * cells) {
         }
         watcher->begin_batch(written, observed, batch.positions,
                              static_cast<int>(std::max(llama_n_threads(ctx), llama_n_threads_batch(ctx))));
+    }
+}
+
+// The cells of the sequence that the micro batch is of, by position. The kernel sums in blocks of cells, so that where
+// they lie, after other sequences or in gaps that others left, would show in the last bits.
+void gatun_rope::order_cells() {
+    const auto size = static_cast<int64_t>(cache->get_size());
+    batch.order.assign(cache->get_n_stream(), {});
+    std::vector<llama_seq_id> sequences(batch.order.size(), -1);
+    for (const int64_t at : written) {
+        const auto stream = static_cast<size_t>(at / size);
+        const auto & cells = cache->get_cells(static_cast<llama_seq_id>(stream));
+        const auto cell = static_cast<uint32_t>(at % size);
+        const llama_seq_id seq = cells.seq_count(cell) == 1 ? cells.seq_get(cell) : -1;
+        if (seq < 0 || (sequences[stream] >= 0 && sequences[stream] != seq)) {
+            return; // several sequences: in the order of the cells
+        }
+        sequences[stream] = seq;
+    }
+    for (size_t stream = 0; stream < sequences.size(); stream++) {
+        if (sequences[stream] < 0) {
+            continue;
+        }
+        const auto & cells = cache->get_cells(static_cast<llama_seq_id>(stream));
+        std::vector<int32_t> & order = batch.order[stream];
+        std::vector<std::ptrdiff_t> runs = {0}; // where ascending positions begin
+        for (uint32_t i = 0; i < cells.used_max_p1(); i++) {
+            if (!cells.is_empty(i) && cells.seq_has(i, sequences[stream])) {
+                if (!order.empty() && cells.pos_get(i) < cells.pos_get(static_cast<uint32_t>(order.back()))) {
+                    runs.push_back(static_cast<std::ptrdiff_t>(order.size()));
+                }
+                order.push_back(static_cast<int32_t>(i));
+            }
+        }
+        if (runs.size() == 1 && (order.empty() || order.back() + 1 == static_cast<int32_t>(order.size()))) {
+            order.clear(); // they lie so
+            continue;
+        }
+        const auto before = [&](int32_t a, int32_t b) {
+            return cells.pos_get(static_cast<uint32_t>(a)) < cells.pos_get(static_cast<uint32_t>(b));
+        };
+        while (runs.size() > 1) { // merged two by two
+            std::vector<std::ptrdiff_t> merged;
+            for (size_t i = 0; i < runs.size(); i += 2) {
+                merged.push_back(runs[i]);
+                if (i + 1 < runs.size()) {
+                    const auto end = i + 2 < runs.size() ? order.begin() + runs[i + 2] : order.end();
+                    std::inplace_merge(order.begin() + runs[i], order.begin() + runs[i + 1], end, before);
+                }
+            }
+            runs = std::move(merged);
+        }
     }
 }
 

@@ -184,12 +184,18 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
         std::fill_n(maxima, rows, MINUS_INFINITY);
         std::fill_n(totals, rows, 0.0f);
 
+        // Cells other than one after another: the chosen ones, or those of the sequence by position.
+        const std::vector<int32_t> * list = some ? &s.pages.cells : nullptr;
+        if (!some && !patterned && batch.scores == nullptr && first_stream < batch.order.size() &&
+            !batch.order[first_stream].empty()) {
+            list = &batch.order[first_stream];
+        }
         int64_t attended = 0;
         // Two passes when it is measured: first the scores of all, then what is met.
         for (int pass = measured ? 0 : 1; pass < 2; pass++)
-        for (int64_t c0 = 0, end = pass == 1 && some ? static_cast<int64_t>(s.pages.cells.size()) : n_cells; c0 < end;
+        for (int64_t c0 = 0, end = pass == 1 && list != nullptr ? static_cast<int64_t>(list->size()) : n_cells; c0 < end;
              c0 += BLOCK) {
-            const int32_t * listed = pass == 1 && some ? s.pages.cells.data() + c0 : nullptr;
+            const int32_t * listed = pass == 1 && list != nullptr ? list->data() + c0 : nullptr;
             const auto cell = [&](int i) { return listed != nullptr ? listed[i] : c0 + i; };
             const int n = static_cast<int>(std::min<int64_t>(BLOCK, end - c0));
             const bool limited = patterned && pass == 1;

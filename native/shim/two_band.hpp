@@ -92,6 +92,10 @@ struct two_band_batch {
     // Least and greatest position of each block of 64 cells, for each stream; the greatest is -1 in an empty one.
     std::vector<std::vector<int32_t>> least, greatest;
 
+    // The cells of the micro batch's sequence by position, for each stream; empty where they lie so, or when there are
+    // several sequences. Attention then does not depend on where cells lie, to the last bit.
+    std::vector<std::vector<int32_t>> order;
+
     float * scores = nullptr; // when set: [head][query][key], scaled scores before mask and softmax (one stream)
 
     const float * query_turn(int variant, int64_t token) const {

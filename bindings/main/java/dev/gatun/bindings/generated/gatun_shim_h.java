@@ -1264,6 +1264,26 @@ public final class gatun_shim_h {
         return (int) Carrier.call(gatun_sparse_set.ADDRESS, ctx, params, err, Carrier.of(err_cap));
     }
 
+    private static final class gatun_attend_in_order {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_BOOL,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_attend_in_order");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_attend_in_order(struct llama_context *ctx, _Bool on, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_attend_in_order(MemorySegment ctx, boolean on, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_attend_in_order.ADDRESS, ctx, Carrier.of(on ? 1 : 0), err, Carrier.of(err_cap));
+    }
+
     private static final class gatun_sparse_read {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_INT,
