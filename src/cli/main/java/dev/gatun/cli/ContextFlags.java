@@ -70,6 +70,10 @@ final class ContextFlags {
             SparseFlag.VALUE,
             SparseFlag.HELP,
             v -> options = options.withSparseAttention(SparseFlag.parse(v)))
+        .flag(
+            "--reproducible",
+            "The same logits wherever a session's cells lie; CPU with flash attention.",
+            () -> options = options.withReproducible(true))
         .value(
             "--poll",
             "0..100",
