@@ -16,17 +16,19 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Function;
 
 /** The search for the pages of one question, in the memory's own session. */
 final class PageSearch {
   /** Natural logarithm of the probability under which a token is a guess. */
   private static final double LEAST_SURE = Math.log(0.5);
 
-  private final RetrievalMemory memory;
+  private final PageReader pages;
   private final RetrievalOptions options;
   private final LlamaSession reader;
   private final int[] question;
   private final int room;
+  private final Cancellation cancellation;
   private int[] probe;
   private int candidates;
   private int rounds;
@@ -37,15 +39,22 @@ final class PageSearch {
   /**
    * Makes a search.
    *
+   * @param question at least one token
    * @param room most tokens of pages at a time
    */
-  PageSearch(RetrievalMemory memory, RetrievalOptions options, int[] question, int room) {
-    this.memory = memory;
+  PageSearch(
+      PageReader pages,
+      RetrievalOptions options,
+      int[] question,
+      int room,
+      Cancellation cancellation) {
+    this.pages = pages;
     this.options = options;
-    this.reader = memory.reader();
+    this.reader = pages.session();
     this.question = question;
     this.probe = question;
     this.room = room;
+    this.cancellation = cancellation;
   }
 
   /** Returns the pages, those first that matter most. */
@@ -54,19 +63,24 @@ final class PageSearch {
     if (options.draftTokens() > 0) {
       probe = withDraft();
     }
-    List<Integer> ranked = ranked();
+    List<Integer> byWords =
+        options.keys() == RetrievalOptions.Keys.ATTENTION
+            ? List.of()
+            : order(pages.wordScores(probe));
+    List<Integer> ranked =
+        options.keys() == RetrievalOptions.Keys.WORDS
+            ? byWords
+            : inTurn(order(byAttention()), byWords);
     searching = System.nanoTime() - began;
+    if (options.candidateTokens() == 0) {
+      return ranked;
+    }
     began = System.nanoTime();
-    if (options.candidateTokens() > 0) {
-      buffer = worst(ranked);
-      ranked = looked(first(ranked, options.candidateTokens()));
-    }
+    buffer = worst(ranked);
+    ranked = looked(first(ranked, options.candidateTokens()));
     looking = System.nanoTime() - began;
-    if (options.candidateTokens() > 0 && options.keys() == RetrievalOptions.Keys.BOTH) {
-      // A draft that guesses wrong draws the attention to what it guessed; words do not follow it.
-      ranked = inTurn(ranked, order(memory.words().scores(probe)));
-    }
-    return ranked;
+    // A draft that guesses wrong draws the attention to what it guessed; words do not follow it.
+    return options.keys() == RetrievalOptions.Keys.BOTH ? inTurn(ranked, byWords) : ranked;
   }
 
   /**
@@ -75,13 +89,14 @@ final class PageSearch {
    * guess would find pages with what was guessed.
    */
   private int[] withDraft() {
-    memory.rewind();
+    pages.rewind();
     int begin = reader.size();
     GenerationOptions greedy =
         GenerationOptions.defaults()
             .withSampler(Sampler.greedy())
             .withLogProbabilities(0)
-            .withMaxTokens(options.draftTokens());
+            .withMaxTokens(options.draftTokens())
+            .withCancellation(cancellation);
     int sure = 0;
     try (Generation draft = reader.generate(question, greedy)) {
       for (Piece piece : draft) {
@@ -91,7 +106,8 @@ final class PageSearch {
         sure++;
       }
     }
-    memory.noteResident(0);
+    PageReader.requireNotCancelled(cancellation);
+    pages.noteResident(0);
     int[] held = reader.tokens();
     int end = Math.min(held.length, begin + question.length + sure);
     return Arrays.copyOfRange(held, begin, end);
@@ -99,25 +115,15 @@ final class PageSearch {
 
   // ---- judging all pages ------------------------------------------------------------------------
 
-  /** All pages, those first that suit best by their keys. */
-  private List<Integer> ranked() {
-    return switch (options.keys()) {
-      case ATTENTION -> order(byAttention());
-      case WORDS -> order(memory.words().scores(probe));
-      case BOTH -> inTurn(order(byAttention()), order(memory.words().scores(probe)));
-    };
-  }
-
   private float[] byAttention() {
-    if (memory.bounds().isEmpty()) {
+    if (pages.bounds().isEmpty()) {
       return new float[0];
     }
-    PageBounds bounds = memory.bounds().get();
-    memory.rewind();
+    PageBounds bounds = pages.bounds().get();
+    pages.rewind();
     NativeAttention.Queries queries = observed(probe.length, NativeAttention::queries);
     PageRotation rotation =
-        RetrievalMemory.inside(
-            reader, () -> PageRotation.of(reader.context(), memory.segmentEnd()));
+        PageReader.inside(reader, () -> PageRotation.of(reader.context(), pages.segmentEnd()));
     return bounds.scores(rotation.turn(queries), queries.positions().length, queries.heads());
   }
 
@@ -206,17 +212,17 @@ final class PageSearch {
    * Heads that look at what is just before them, whatever it is, see the buffer.
    */
   private Map<Integer, Float> attention(List<Integer> group) {
-    memory.rewind();
+    pages.rewind();
     int begin = reader.size();
-    memory.place(reader, group);
-    memory.place(reader, buffer);
+    pages.place(reader, group);
+    pages.place(reader, buffer);
     NativeAttention.Scores scores =
         observed(0, context -> NativeAttention.scores(context, reader.cells().sequence()));
     Map<Integer, Float> best = new HashMap<>();
     int at = begin;
     for (int page : group) {
       float most = 0;
-      for (int end = at + memory.page(page).size(); at < end; at++) {
+      for (int end = at + pages.page(page).size(); at < end; at++) {
         most = Math.max(most, scores.maxima()[at]);
       }
       best.put(page, most);
@@ -225,30 +231,31 @@ final class PageSearch {
   }
 
   /** What is observed while the reader appends the question. */
-  private <T> T observed(int queryTokens, java.util.function.Function<NativeContext, T> result) {
+  private <T> T observed(int queryTokens, Function<NativeContext, T> result) {
     NativeContext context = reader.nativeContext();
     NativeAttention.Watch watch =
         NativeAttention.Watch.of(reader.cells().sequence())
             .from(reader.position())
             .withQueries(queryTokens);
-    RetrievalMemory.inside(
-        reader,
-        () -> {
-          NativeAttention.begin(context, watch);
-          return true;
-        });
+    PageReader.inside(reader, () -> begin(context, watch));
     try {
-      reader.append(probe);
-      memory.noteResident(0);
-      return RetrievalMemory.inside(reader, () -> result.apply(context));
+      reader.append(probe, cancellation, (_, _) -> {});
+      pages.noteResident(0);
+      return PageReader.inside(reader, () -> result.apply(context));
     } finally {
-      RetrievalMemory.inside(
-          reader,
-          () -> {
-            NativeAttention.end(context);
-            return true;
-          });
+      PageReader.inside(reader, () -> end(context));
     }
+  }
+
+  private Void begin(NativeContext context, NativeAttention.Watch watch) {
+    reader.context().notObserved(); // a session's sums end here, and it is told so
+    NativeAttention.begin(context, watch);
+    return null;
+  }
+
+  private static Void end(NativeContext context) {
+    NativeAttention.end(context);
+    return null;
   }
 
   /** The pages that suit least, about one page's tokens. */
@@ -267,9 +274,9 @@ final class PageSearch {
     int left = Math.min(room, Math.max(tokens, options.pageTokens()));
     Set<Integer> chosen = new TreeSet<>();
     for (int page : ranked) {
-      int last = Math.min(memory.pages() - 1, page + options.neighbours());
+      int last = Math.min(pages.pages() - 1, page + options.neighbours());
       for (int each = Math.max(0, page - options.neighbours()); each <= last; each++) {
-        int size = memory.page(each).size();
+        int size = pages.page(each).size();
         if (!chosen.contains(each)) {
           if (size > left) {
             return List.copyOf(chosen);
@@ -287,7 +294,7 @@ final class PageSearch {
     int left = tokens;
     List<Integer> first = new ArrayList<>();
     for (int page : ranked) {
-      left -= memory.page(page).size();
+      left -= pages.page(page).size();
       if (left < 0) {
         break;
       }
@@ -297,13 +304,13 @@ final class PageSearch {
   }
 
   private int tokens(List<Integer> numbers) {
-    return numbers.stream().mapToInt(page -> memory.page(page).size()).sum();
+    return numbers.stream().mapToInt(page -> pages.page(page).size()).sum();
   }
 
   RetrievalReport report(List<Integer> found, long placing) {
     List<TokenRange> ranges = new ArrayList<>();
     for (int number : found) {
-      PagedText.Page page = memory.page(number);
+      PagedText.Page page = pages.page(number);
       if (!ranges.isEmpty() && ranges.getLast().to() == page.from()) {
         ranges.set(ranges.size() - 1, new TokenRange(ranges.getLast().from(), page.to()));
       } else {
@@ -311,7 +318,7 @@ final class PageSearch {
       }
     }
     return new RetrievalReport(
-        memory.pages(),
+        pages.pages(),
         candidates,
         rounds,
         ranges,
@@ -322,7 +329,7 @@ final class PageSearch {
             .model()
             .tokenizer()
             .decode(Arrays.copyOfRange(probe, question.length, probe.length)),
-        memory.residentCells(),
+        pages.residentCells(),
         Duration.ofNanos(searching),
         Duration.ofNanos(looking),
         Duration.ofNanos(placing));
