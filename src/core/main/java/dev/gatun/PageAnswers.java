@@ -46,7 +46,7 @@ final class PageAnswers {
 
   /** Searches and answers. The session then holds the answer that is returned. */
   RetrievalAnswer best(PageSearch search) {
-    List<Integer> ranked = search.find();
+    int[] ranked = search.find();
     int most = options.recallTokens();
     Attempt best = attempt(search.chosen(ranked, most));
     Attempt last = best;

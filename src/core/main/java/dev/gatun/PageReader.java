@@ -126,38 +126,39 @@ final class PageReader implements AutoCloseable {
 
   /** Copies the pages out and takes their keys: all of it, or nothing. */
   private List<Stored> store(List<PagedText.Page> cut, int base) {
-    float[][] keys = options.keys() == RetrievalOptions.Keys.WORDS ? new float[0][] : keys();
     List<Stored> stored = new ArrayList<>();
-    try (Arena arena = Arena.ofConfined()) {
+    try (Arena call = Arena.ofConfined()) {
+      MemorySegment[] keys =
+          options.keys() == RetrievalOptions.Keys.WORDS ? new MemorySegment[0] : keys(call);
       List<MemorySegment> rows = new ArrayList<>();
       for (PagedText.Page page : cut) {
-        rows.add(session.cells().read(base + page.from(), base + page.to(), arena));
+        rows.add(session.cells().read(base + page.from(), base + page.to(), call));
       }
       int number = store.add(rows);
       for (PagedText.Page page : cut) {
         stored.add(new Stored(page, base + page.from(), number++));
       }
-    }
-    for (Stored page : keys.length == 0 ? List.<Stored>of() : stored) {
-      // A bound grows with the number of keys: a short page is judged with what is before it.
-      int end = page.position() + page.page().size();
-      int begin = Math.min(page.position(), Math.max(prefix.length, end - options.pageTokens()));
-      bounds.orElseThrow().add(keys, begin, end);
+      for (Stored page : keys.length == 0 ? List.<Stored>of() : stored) {
+        // A bound grows with the number of keys: a short page is judged with what is before it.
+        int end = page.position() + page.page().size();
+        int begin = Math.min(page.position(), Math.max(prefix.length, end - options.pageTokens()));
+        bounds.orElseThrow().add(keys, begin, end);
+      }
     }
     return stored;
   }
 
   /** Returns the keys of all layers that attend to the whole text. */
-  private float[][] keys() {
+  private MemorySegment[] keys(Arena call) {
     NativeContext context = session.nativeContext();
     int[] layers = NativeAttention.layers(context);
-    float[][] keys = new float[layers.length][];
+    MemorySegment[] keys = new MemorySegment[layers.length];
     int[] widths = new int[layers.length];
     for (int i = 0; i < layers.length; i++) {
-      NativeAttention.Keys layer =
-          NativeAttention.keys(context, session.cells().sequence(), layers[i]);
-      keys[i] = layer.values();
-      widths[i] = layer.width();
+      NativeAttention.KeyRows rows =
+          NativeAttention.keyRows(context, session.cells().sequence(), layers[i], call);
+      keys[i] = rows.values();
+      widths[i] = rows.width();
     }
     if (bounds.isEmpty()) {
       bounds = Optional.of(new PageBounds(widths, NativeAttention.headSize(context), store));

@@ -8,15 +8,13 @@ import dev.gatun.sampling.Sampler;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.Collections;
-import java.util.Comparator;
-import java.util.HashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Function;
+import java.util.stream.IntStream;
 
 /** The search for the pages of one question, in the memory's own session. */
 final class PageSearch {
@@ -58,29 +56,30 @@ final class PageSearch {
   }
 
   /** Returns the pages, those first that matter most. */
-  List<Integer> find() {
+  int[] find() {
     long began = System.nanoTime();
     if (options.draftTokens() > 0) {
       probe = withDraft();
     }
-    List<Integer> byWords =
+    int[] byWords =
         options.keys() == RetrievalOptions.Keys.ATTENTION
-            ? List.of()
+            ? new int[0]
             : order(pages.wordScores(probe));
-    List<Integer> ranked =
+    int[] ranked =
         options.keys() == RetrievalOptions.Keys.WORDS
             ? byWords
             : inTurn(order(byAttention()), byWords);
     searching = System.nanoTime() - began;
-    if (options.candidateTokens() == 0) {
+    List<Integer> best = first(ranked, options.candidateTokens());
+    if (best.isEmpty()) {
       return ranked;
     }
     began = System.nanoTime();
     buffer = worst(ranked);
-    ranked = looked(first(ranked, options.candidateTokens()));
+    int[] looked = looked(best);
     looking = System.nanoTime() - began;
     // A draft that guesses wrong draws the attention to what it guessed; words do not follow it.
-    return options.keys() == RetrievalOptions.Keys.BOTH ? inTurn(ranked, byWords) : ranked;
+    return options.keys() == RetrievalOptions.Keys.BOTH ? inTurn(looked, byWords) : looked;
   }
 
   /**
@@ -127,26 +126,31 @@ final class PageSearch {
     return bounds.scores(rotation.turn(queries), queries.positions().length, queries.heads());
   }
 
-  private static List<Integer> order(float[] scores) {
-    List<Integer> order = new ArrayList<>(scores.length);
-    for (int i = 0; i < scores.length; i++) {
-      order.add(i);
+  /** The pages by their scores, the highest first; those that are equal as they are in the text. */
+  private static int[] order(float[] scores) {
+    long[] keys = new long[scores.length];
+    for (int page = 0; page < keys.length; page++) {
+      int bits = Float.floatToIntBits(-scores[page]);
+      int ascending = bits ^ bits >> 31 & Integer.MAX_VALUE; // whole numbers in the order of floats
+      keys[page] = (long) ascending << 32 | page;
     }
-    order.sort(Comparator.comparing((Integer page) -> -scores[page]));
-    return order;
+    Arrays.sort(keys);
+    return Arrays.stream(keys).mapToInt(key -> (int) key).toArray();
   }
 
-  private static List<Integer> inTurn(List<Integer> one, List<Integer> other) {
-    Set<Integer> both = new LinkedHashSet<>();
-    for (int i = 0; i < Math.max(one.size(), other.size()); i++) {
-      if (i < one.size()) {
-        both.add(one.get(i));
-      }
-      if (i < other.size()) {
-        both.add(other.get(i));
+  private static int[] inTurn(int[] one, int[] other) {
+    int[] both = new int[one.length + other.length];
+    BitSet seen = new BitSet();
+    int count = 0;
+    for (int i = 0; i < Math.max(one.length, other.length); i++) {
+      for (int[] each : List.of(one, other)) {
+        if (i < each.length && !seen.get(each[i])) {
+          seen.set(each[i]);
+          both[count++] = each[i];
+        }
       }
     }
-    return List.copyOf(both);
+    return Arrays.copyOf(both, count);
   }
 
   // ---- looking at candidates --------------------------------------------------------------------
@@ -155,26 +159,22 @@ final class PageSearch {
    * The candidates, those first that the model attends to most. Groups that fill the cache compete
    * until those that are left fit into one.
    */
-  private List<Integer> looked(List<Integer> ranked) {
-    candidates = ranked.size();
-    if (candidates == 0) {
-      return ranked;
-    }
-    List<Integer> left = ranked;
+  private int[] looked(List<Integer> best) {
+    candidates = best.size();
+    List<Integer> left = best;
     while (true) {
       List<List<Integer>> groups = groups(left);
       List<Integer> next = new ArrayList<>();
       for (List<Integer> group : groups) {
-        Map<Integer, Float> scores = attention(group);
+        float[] scores = attention(group);
         rounds++;
-        List<Integer> order = new ArrayList<>(group);
-        order.sort(Comparator.comparing((Integer page) -> -scores.get(page)));
+        int[] order = IntStream.of(order(scores)).map(group::get).toArray();
         if (groups.size() == 1) {
           return order;
         }
         int share = Math.min(groupRoom() / groups.size(), groupRoom() / 2);
         List<Integer> kept = first(order, share);
-        next.addAll(kept.isEmpty() ? order.subList(0, 1) : kept);
+        next.addAll(kept.isEmpty() ? List.of(order[0]) : kept);
       }
       left = next;
     }
@@ -211,23 +211,21 @@ final class PageSearch {
    * The most attention that any head pays to any token of each page, from any token asked with.
    * Heads that look at what is just before them, whatever it is, see the buffer.
    */
-  private Map<Integer, Float> attention(List<Integer> group) {
+  private float[] attention(List<Integer> group) {
     pages.rewind();
     int begin = reader.size();
     pages.place(reader, group);
     pages.place(reader, buffer);
     NativeAttention.Scores scores =
         observed(0, context -> NativeAttention.scores(context, reader.cells().sequence()));
-    Map<Integer, Float> best = new HashMap<>();
+    float[] most = new float[group.size()];
     int at = begin;
-    for (int page : group) {
-      float most = 0;
-      for (int end = at + pages.page(page).size(); at < end; at++) {
-        most = Math.max(most, scores.maxima()[at]);
+    for (int i = 0; i < most.length; i++) {
+      for (int end = at + pages.page(group.get(i)).size(); at < end; at++) {
+        most[i] = Math.max(most[i], scores.maxima()[at]);
       }
-      best.put(page, most);
     }
-    return best;
+    return most;
   }
 
   /** What is observed while the reader appends the question. */
@@ -259,10 +257,10 @@ final class PageSearch {
   }
 
   /** The pages that suit least, about one page's tokens. */
-  private List<Integer> worst(List<Integer> ranked) {
+  private List<Integer> worst(int[] ranked) {
     List<Integer> worst = new ArrayList<>();
-    for (int i = ranked.size() - 1; i >= 0 && tokens(worst) < options.pageTokens(); i--) {
-      worst.add(ranked.get(i));
+    for (int i = ranked.length - 1; i >= 0 && tokens(worst) < options.pageTokens(); i--) {
+      worst.add(ranked[i]);
     }
     return worst;
   }
@@ -270,7 +268,7 @@ final class PageSearch {
   // ---- the result -------------------------------------------------------------------------------
 
   /** The best pages that fit, at least one, with their neighbours; ascending. */
-  List<Integer> chosen(List<Integer> ranked, int tokens) {
+  List<Integer> chosen(int[] ranked, int tokens) {
     int left = Math.min(room, Math.max(tokens, options.pageTokens()));
     Set<Integer> chosen = new TreeSet<>();
     for (int page : ranked) {
@@ -290,7 +288,7 @@ final class PageSearch {
   }
 
   /** The first pages that fit. */
-  private List<Integer> first(List<Integer> ranked, int tokens) {
+  private List<Integer> first(int[] ranked, int tokens) {
     int left = tokens;
     List<Integer> first = new ArrayList<>();
     for (int page : ranked) {

@@ -1,6 +1,7 @@
 package dev.gatun.kv;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -41,6 +42,13 @@ public final class PageBounds {
 
   private int pages;
 
+  /** Scratch, kept because big garbage would make the heap grow. */
+  private float[] page = new float[0];
+
+  private float[][] rows = new float[0][];
+  private final float[] unpacked;
+  private final short[] packed;
+
   /** Where full blocks of bounds are kept. */
   public interface Storage {
     /**
@@ -71,6 +79,8 @@ public final class PageBounds {
     this.headSize = headSize;
     this.storage = storage;
     this.partElements = 2 * LANES * headSize;
+    this.unpacked = new float[partElements];
+    this.packed = new short[partElements];
     this.blockElements = 2 * LANES * Arrays.stream(widths).sum();
   }
 
@@ -87,11 +97,11 @@ public final class PageBounds {
   /**
    * Adds a page. It stays on the heap until {@link #settle()}.
    *
-   * @param keys the keys of each layer, {@code [layer][cell * width]}
+   * @param keys float32, the keys of each layer, {@code [cell][width]}
    * @param from first cell of the page
    * @param to end of its cells
    */
-  public void add(float[][] keys, int from, int to) {
+  public void add(MemorySegment[] keys, int from, int to) {
     if (from < 0 || to <= from) {
       throw new IllegalArgumentException(
           "a page needs a cell, but has %d to %d".formatted(from, to));
@@ -104,13 +114,15 @@ public final class PageBounds {
     int at = 0;
     for (int layer = 0; layer < widths.length; layer++) {
       int width = widths[layer];
+      int count = (to - from) * width;
+      page = page.length < count ? new float[count] : page;
+      MemorySegment.copy(keys[layer], ValueLayout.JAVA_FLOAT, 4L * from * width, page, 0, count);
       for (int e = 0; e < width; e++) {
         float low = Float.POSITIVE_INFINITY;
         float high = Float.NEGATIVE_INFINITY;
-        for (int cell = from; cell < to; cell++) {
-          float value = keys[layer][cell * width + e];
-          low = Math.min(low, value);
-          high = Math.max(high, value);
+        for (int i = e; i < count; i += width) {
+          low = Math.min(low, page[i]);
+          high = Math.max(high, page[i]);
         }
         block[at + lane] = Float.floatToFloat16(low);
         block[at + LANES + lane] = Float.floatToFloat16(high);
@@ -151,10 +163,8 @@ public final class PageBounds {
     }
     float[] best = new float[pages];
     Arrays.fill(best, Float.NEGATIVE_INFINITY);
-    float[] unpacked = new float[partElements];
-    int lanes = (stored.size() + open.size()) * LANES;
-    int most = Math.max(1, tokens * queryHeads);
-    float[][] rows = new float[Math.clamp(ROW_BYTES / (4L * lanes + 1), 1, most)][lanes];
+    int blocks = stored.size() + open.size();
+    makeRows(tokens * queryHeads, blocks * LANES);
     int part = 0;
     for (int layer = 0; layer < widths.length; layer++) {
       int keyHeads = widths[layer] / headSize;
@@ -163,13 +173,13 @@ public final class PageBounds {
         int heads = Math.min(group, queryHeads - keyHead * group);
         for (int first = 0; first < tokens * heads; first += rows.length) {
           int count = Math.min(rows.length, tokens * heads - first);
-          for (int block = 0; block < lanes / LANES; block++) {
-            unpack(block, part, unpacked);
+          for (int block = 0; block < blocks; block++) {
+            unpack(block, part);
             for (int i = 0; i < count; i++) {
               int head = keyHead * group + (first + i) % heads;
               int token = (first + i) / heads;
               int at = ((layer * tokens + token) * queryHeads + head) * headSize;
-              bound(queries, at, unpacked, rows[i], block * LANES);
+              bound(queries, at, rows[i], block * LANES);
             }
           }
           for (int i = 0; i < count; i++) {
@@ -181,24 +191,31 @@ public final class PageBounds {
     return best;
   }
 
+  /** Makes room for the judgements of some of the queries at a time. */
+  private void makeRows(int queries, int lanes) {
+    int count = Math.clamp(ROW_BYTES / (4L * lanes + 1), 1, Math.max(1, queries));
+    if (rows.length < count || rows[0].length < lanes) {
+      rows = new float[count][lanes + lanes / 4];
+    }
+  }
+
   /** Unpacks the bounds of a block for one key head. */
-  private void unpack(int block, int part, float[] to) {
-    short[] from;
+  private void unpack(int block, int part) {
+    short[] from = packed;
     int at = 0;
     if (block < stored.size()) {
-      from = new short[partElements];
-      storage.read(stored.get(block) + part, MemorySegment.ofArray(from));
+      storage.read(stored.get(block) + part, MemorySegment.ofArray(packed));
     } else {
       from = open.get(block - stored.size());
       at = part * partElements;
     }
-    for (int i = 0; i < to.length; i++) {
-      to[i] = Float.float16ToFloat(from[at + i]);
+    for (int i = 0; i < partElements; i++) {
+      unpacked[i] = Float.float16ToFloat(from[at + i]);
     }
   }
 
   /** The largest product with a key between the bounds, for the pages of a block. */
-  private void bound(float[] queries, int at, float[] unpacked, float[] row, int from) {
+  private void bound(float[] queries, int at, float[] row, int from) {
     Arrays.fill(row, from, from + LANES, 0);
     for (int e = 0; e < headSize; e++) {
       float q = queries[at + e];

@@ -59,6 +59,17 @@ class PageKeysTest {
     return values;
   }
 
+  /** Keys of all layers. */
+  private static float[][] gaussian(SplittableRandom random, int cells) {
+    float[][] keys = new float[WIDTHS.length][];
+    Arrays.setAll(keys, layer -> gaussian(random, WIDTHS[layer] * cells, 1));
+    return keys;
+  }
+
+  private static MemorySegment[] segments(float[]... keys) {
+    return Arrays.stream(keys).map(MemorySegment::ofArray).toArray(MemorySegment[]::new);
+  }
+
   @Test
   void bounds_findThePageWhoseOneKeyFitsOneQuery_whereverItIs() {
     for (int page : new int[] {0, 63, 64, 130}) {
@@ -68,10 +79,7 @@ class PageKeysTest {
       float[] queries = gaussian(random, WIDTHS.length * tokens * queryHeads * HEAD, 1);
       PageBounds bounds = new PageBounds(WIDTHS, HEAD, storage);
       for (int i = 0; i < 131; i++) {
-        float[][] keys = new float[WIDTHS.length][];
-        for (int layer = 0; layer < keys.length; layer++) {
-          keys[layer] = gaussian(random, WIDTHS[layer] * (CELLS + 2), 1);
-        }
+        float[][] keys = gaussian(random, CELLS + 2);
         if (i == page) {
           // layer 0, token 1, query head 1, which looks at key head 1: a key four times the query
           int query = (1 * queryHeads + 1) * HEAD;
@@ -79,7 +87,7 @@ class PageKeysTest {
             keys[0][3 * WIDTHS[0] + HEAD + e] = 4 * queries[query + e];
           }
         }
-        bounds.add(keys, 1, 1 + CELLS);
+        bounds.add(segments(keys), 1, 1 + CELLS);
       }
       float[] open = bounds.scores(queries, tokens, queryHeads);
       bounds.settle();
@@ -96,9 +104,9 @@ class PageKeysTest {
     Arrays.fill(keys, 0, HEAD, 100);
     Arrays.fill(keys, 2 * HEAD, 3 * HEAD, 100);
     keys[HEAD] = 1;
-    bounds.add(new float[][] {keys}, 1, 2);
+    bounds.add(segments(keys), 1, 2);
     keys[HEAD] = 2;
-    bounds.add(new float[][] {keys}, 1, 2);
+    bounds.add(segments(keys), 1, 2);
     float[] query = new float[HEAD];
     query[0] = 1;
 
@@ -112,8 +120,7 @@ class PageKeysTest {
     SplittableRandom random = new SplittableRandom(5);
     PageBounds bounds = new PageBounds(WIDTHS, HEAD, storage);
     for (int i = 0; i < 200; i++) {
-      bounds.add(
-          new float[][] {gaussian(random, WIDTHS[0], 1), gaussian(random, WIDTHS[1], 1)}, 0, 1);
+      bounds.add(segments(gaussian(random, 1)), 0, 1);
     }
     float[] queries = gaussian(random, WIDTHS.length * 2 * HEAD, 1);
     float[] before = bounds.scores(queries, 1, 2);
@@ -134,7 +141,7 @@ class PageKeysTest {
     assertThrows(
         IllegalArgumentException.class, () -> new PageBounds(new int[] {12}, HEAD, storage));
     PageBounds bounds = new PageBounds(WIDTHS, HEAD, storage);
-    assertThrows(IllegalArgumentException.class, () -> bounds.add(new float[2][0], 2, 2));
+    assertThrows(IllegalArgumentException.class, () -> bounds.add(segments(), 2, 2));
     assertThrows(IllegalArgumentException.class, () -> bounds.scores(new float[7], 1, 1));
   }
 
