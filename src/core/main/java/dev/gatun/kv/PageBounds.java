@@ -48,6 +48,7 @@ public final class PageBounds {
   private float[][] rows = new float[0][];
   private final float[] unpacked;
   private final short[] packed;
+  private final float[] sums = new float[LANES];
 
   /** Where full blocks of bounds are kept. */
   public interface Storage {
@@ -209,21 +210,25 @@ public final class PageBounds {
       from = open.get(block - stored.size());
       at = part * partElements;
     }
-    for (int i = 0; i < partElements; i++) {
-      unpacked[i] = Float.float16ToFloat(from[at + i]);
+    float[] to = unpacked; // not read from the object each time by a simple compiler
+    for (int i = 0; i < to.length; i++) {
+      to[i] = Float.float16ToFloat(from[at + i]);
     }
   }
 
   /** The largest product with a key between the bounds, for the pages of a block. */
   private void bound(float[] queries, int at, float[] row, int from) {
-    Arrays.fill(row, from, from + LANES, 0);
+    float[] products = sums;
+    float[] values = unpacked;
+    Arrays.fill(products, 0);
     for (int e = 0; e < headSize; e++) {
       float q = queries[at + e];
       int side = 2 * LANES * e + (q < 0 ? 0 : LANES);
-      for (int lane = 0; lane < LANES; lane++) {
-        row[from + lane] += q * unpacked[side + lane];
+      for (int lane = 0; lane < products.length; lane++) {
+        products[lane] += q * values[side + lane];
       }
     }
+    System.arraycopy(products, 0, row, from, LANES);
   }
 
   private void takeDeviations(float[] row, float[] best) {
