@@ -2,6 +2,7 @@ package dev.gatun;
 
 import dev.gatun.error.OperationCancelledException;
 import dev.gatun.error.UnsupportedOperationForModelException;
+import dev.gatun.internal.ExclusiveGuard;
 import dev.gatun.internal.NativeAttention;
 import dev.gatun.internal.NativeCells;
 import dev.gatun.internal.NativeContext;
@@ -93,8 +94,13 @@ final class PageReader implements AutoCloseable {
 
   /** Appends tokens, and reads what fills segments. */
   void append(int[] ids, Cancellation cancellation) {
-    text.append(ids);
+    inside(session, () -> keep(ids)); // where a second thread is refused
     readSegments(cancellation);
+  }
+
+  private Void keep(int[] ids) {
+    text.append(ids);
+    return null;
   }
 
   /** Reads everything. */
@@ -301,10 +307,23 @@ final class PageReader implements AutoCloseable {
     return store;
   }
 
-  /** Closes the session and then, when that could be done, the store. */
+  /** Refuses a close from inside a callback of the context. */
+  void requireOutside() {
+    session.nativeContext().guard().requireOutside("closed");
+  }
+
+  /** Closes the session, and the store when no call can have its pages in its hands. */
   @Override
   public void close() {
+    ExclusiveGuard guard = session.nativeContext().guard();
     session.close();
-    store.close();
+    boolean entered = guard.enterWaiting();
+    try {
+      store.close();
+    } finally {
+      if (entered) {
+        guard.exit();
+      }
+    }
   }
 }

@@ -5,6 +5,7 @@ import dev.gatun.error.UnsupportedOperationForModelException;
 import dev.gatun.kv.PageBounds;
 import java.util.List;
 import java.util.OptionalInt;
+import java.util.function.Supplier;
 
 /**
  * Remembers a text far longer than the cache. The text is read in segments; the cells of each are
@@ -26,6 +27,9 @@ import java.util.OptionalInt;
  * their {@link RetrievalOptions.Keys keys}; the best are put before the question a cacheful at a
  * time, and the model's own attention says which of them count, until they fit in one.
  *
+ * <p>One thread at a time drives a memory with its context and sessions. A second one that comes
+ * while native code runs gets a {@link WrongThreadException}; {@link #close()} is for any thread.
+ *
  * <p>A call that fails or is cancelled leaves the memory usable and with all that was appended. The
  * session that it was to fill then holds less than was asked for, or nothing.
  *
@@ -46,7 +50,7 @@ public final class RetrievalMemory implements AutoCloseable {
   private final LlamaContext owner;
   private final RetrievalOptions options;
   private final PageReader reader;
-  private boolean closed;
+  private volatile boolean closed;
 
   private RetrievalMemory(LlamaContext owner, int[] prefix, RetrievalOptions options) {
     this.owner = owner;
@@ -126,15 +130,21 @@ public final class RetrievalMemory implements AutoCloseable {
    * @throws IndexOutOfBoundsException if an id is not in the vocabulary; nothing is appended
    */
   public void append(int[] ids, Cancellation cancellation) {
-    requireUsable();
-    owner.requireVocabulary(ids);
-    reader.append(ids, cancellation);
+    whileOpen(
+        () -> {
+          owner.requireVocabulary(ids);
+          reader.append(ids, cancellation);
+          return true;
+        });
   }
 
   /** Reads what waits for more text. Questions do so themselves. */
   public void flush() {
-    requireUsable();
-    reader.flush(Cancellation.never());
+    whileOpen(
+        () -> {
+          reader.flush(Cancellation.never());
+          return true;
+        });
   }
 
   // ---- recalling --------------------------------------------------------------------------------
@@ -163,11 +173,14 @@ public final class RetrievalMemory implements AutoCloseable {
    * @throws dev.gatun.error.OperationCancelledException if it was cancelled
    */
   public RetrievalReport recall(LlamaSession session, int[] question, Cancellation cancellation) {
-    PageSearch search = newSearch(session, question, cancellation);
-    List<Integer> found = search.chosen(search.find(), options.recallTokens());
-    long began = System.nanoTime();
-    reader.bring(session, found);
-    return search.report(found, System.nanoTime() - began);
+    return whileOpen(
+        () -> {
+          PageSearch search = newSearch(session, question, cancellation);
+          List<Integer> found = search.chosen(search.find(), options.recallTokens());
+          long began = System.nanoTime();
+          reader.bring(session, found);
+          return search.report(found, System.nanoTime() - began);
+        });
   }
 
   /**
@@ -187,12 +200,14 @@ public final class RetrievalMemory implements AutoCloseable {
    * @throws dev.gatun.error.OperationCancelledException if it was cancelled
    */
   public RetrievalAnswer ask(LlamaSession session, int[] question, GenerationOptions generation) {
-    PageSearch search = newSearch(session, question, generation.cancellation());
-    return new PageAnswers(reader, options, session, question, generation).best(search);
+    return whileOpen(
+        () -> {
+          PageSearch search = newSearch(session, question, generation.cancellation());
+          return new PageAnswers(reader, options, session, question, generation).best(search);
+        });
   }
 
   private PageSearch newSearch(LlamaSession session, int[] question, Cancellation cancellation) {
-    requireUsable();
     owner.requireVocabulary(question);
     if (session == reader.session() || session.context() != owner) {
       throw new IllegalArgumentException("the session belongs to another context");
@@ -255,16 +270,25 @@ public final class RetrievalMemory implements AutoCloseable {
     return reader.bounds().map(PageBounds::bytes).orElse(0L);
   }
 
-  /** Refuses to go on after a close, or in a context that reads otherwise than before. */
-  private void requireUsable() {
+  /** Runs a call; refuses a closed memory, and a context that reads otherwise than before. */
+  private <T> T whileOpen(Supplier<T> call) {
     if (closed || owner.isClosed()) {
       throw new AlreadyClosedException("the retrieval memory or its context is closed");
     }
     reader.requireSameSettings();
+    try {
+      return call.get();
+    } catch (RuntimeException e) {
+      if (closed) {
+        throw new AlreadyClosedException("the retrieval memory was closed during the call", e);
+      }
+      throw e;
+    }
   }
 
   /**
-   * Frees the pages, deletes their file and gives the sequence back. Idempotent.
+   * Ends a running call, frees the pages, deletes their file and gives the sequence back.
+   * Idempotent; from any thread.
    *
    * @throws IllegalStateException if it is called from inside a callback of the context; nothing is
    *     closed
@@ -272,8 +296,9 @@ public final class RetrievalMemory implements AutoCloseable {
   @Override
   public void close() {
     if (!closed) {
-      reader.close();
+      reader.requireOutside();
       closed = true;
+      reader.close();
     }
   }
 }

@@ -1,6 +1,7 @@
 package dev.gatun;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -30,6 +31,10 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Assumptions;
@@ -360,6 +365,73 @@ class RetrievalMemoryTest {
       assertTrue(memory.recall(session, 5, 6).recalledPages() > 0);
       memory.close();
       context.newSession().close(); // the sequence was given back
+    }
+  }
+
+  @Test
+  void aSecondThread_isRefusedAndChangesNothing() {
+    AtomicReference<Throwable> thrown = new AtomicReference<>();
+    try (LlamaContext context = context();
+        LlamaSession session = context.newSession();
+        RetrievalMemory memory = RetrievalMemory.over(context, SMALL)) {
+      Thread second =
+          new Thread(
+              () ->
+                  thrown.set(
+                      assertThrows(WrongThreadException.class, () -> memory.append(5, 6, 7))));
+      session.append(
+          new int[] {5, 6},
+          Cancellation.never(),
+          (_, _) -> {
+            second.start();
+            join(second);
+          });
+
+      assertTrue(thrown.get() instanceof WrongThreadException);
+      assertEquals(0, memory.tokens());
+    }
+  }
+
+  private static void join(Thread thread) {
+    try {
+      thread.join();
+    } catch (InterruptedException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  @Test
+  void aCloseFromAnotherThread_endsTheCall() {
+    for (Optional<Path> file : List.of(Optional.<Path>empty(), Optional.of(folder.resolve("p")))) {
+      RetrievalOptions options = file.isPresent() ? SMALL.withFile(file.get()) : SMALL;
+      try (LlamaContext context = context();
+          LlamaSession session = context.newSession()) {
+        RetrievalMemory memory = RetrievalMemory.over(context, options);
+        memory.append(prose);
+        CountDownLatch asking = new CountDownLatch(1);
+        AtomicReference<Throwable> thrown = new AtomicReference<>();
+        Thread other =
+            new Thread(
+                () ->
+                    thrown.set(
+                        assertThrows(
+                            AlreadyClosedException.class,
+                            () -> {
+                              while (true) {
+                                memory.recall(session, 5, 6);
+                                asking.countDown();
+                              }
+                            })));
+        other.start();
+        assertTrue(assertDoesNotThrow(() -> asking.await(60, TimeUnit.SECONDS)));
+        memory.close();
+        join(other);
+
+        assertTrue(thrown.get() instanceof AlreadyClosedException);
+        session.clear();
+        session.append(5, 6);
+        context.newSession().close(); // the sequence was given back
+      }
     }
   }
 
