@@ -29,6 +29,9 @@ import java.util.Optional;
  * <p>Immutable; the calls take a session and run on the thread that drives its context.
  */
 public final class ChunkStore {
+  /** Tokens whose distributions are held at a time for a comparison. */
+  private static final int COMPARED_AT_ONCE = 64;
+
   private final int[] prefix;
   private final SegmentAllocator storage;
 
@@ -178,24 +181,32 @@ public final class ChunkStore {
           "the sessions cannot be compared: " + String.join("; ", differences));
     }
     int size = assembled.size();
-    List<float[]> expected = new ArrayList<>();
     ChunkDivergence.Sum sum = new ChunkDivergence.Sum();
     try {
       reference.append(assembled.tokens());
-      reference.evaluate(
-          continuation,
-          Cancellation.never(),
-          (_, logits) -> expected.add(logits.toArray(ValueLayout.JAVA_FLOAT)));
+      for (int from = 0; from < continuation.length; from += COMPARED_AT_ONCE) {
+        int to = Math.min(from + COMPARED_AT_ONCE, continuation.length);
+        compare(assembled, reference, Arrays.copyOfRange(continuation, from, to), sum);
+      }
     } finally {
       reference.clear();
+      assembled.truncate(Math.min(size, assembled.size()));
     }
+    return sum.result();
+  }
+
+  private static void compare(
+      LlamaSession assembled, LlamaSession reference, int[] tokens, ChunkDivergence.Sum sum) {
+    List<float[]> expected = new ArrayList<>();
+    reference.evaluate(
+        tokens,
+        Cancellation.never(),
+        (_, logits) -> expected.add(logits.toArray(ValueLayout.JAVA_FLOAT)));
     Iterator<float[]> next = expected.iterator();
     assembled.evaluate(
-        continuation,
+        tokens,
         Cancellation.never(),
         (_, logits) -> sum.add(next.next(), logits.toArray(ValueLayout.JAVA_FLOAT)));
-    assembled.truncate(size);
-    return sum.result();
   }
 
   private static void requireSupport(LlamaSession session) {
