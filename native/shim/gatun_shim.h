@@ -187,7 +187,8 @@ GATUN_API int32_t gatun_threadpools_attach(struct llama_context * ctx, int32_t n
 // Frees what gatun_threadpools_attach returned. Call it after llama_free of the context. NULL is allowed.
 GATUN_API void gatun_threadpools_free(void * pools);
 
-// llama_decode and llama_encode; their own code, or GATUN_EXCEPTION / GATUN_OUT_OF_MEMORY.
+// llama_decode and llama_encode; their own code, or GATUN_EXCEPTION / GATUN_OUT_OF_MEMORY. GATUN_INVALID_ARGUMENT when the
+// batch is larger than the context takes at a time, or has neither tokens nor embeddings.
 GATUN_API int32_t gatun_decode(struct llama_context * ctx, const struct llama_batch * batch, char * err, size_t err_cap);
 GATUN_API int32_t gatun_encode(struct llama_context * ctx, const struct llama_batch * batch, char * err, size_t err_cap);
 
@@ -316,7 +317,9 @@ GATUN_API int32_t gatun_observe_begin(struct llama_context * ctx, uint32_t flags
                                       llama_pos first_position, int32_t query_tokens, char * err, size_t err_cap);
 GATUN_API int32_t gatun_observe_end(struct llama_context * ctx, char * err, size_t err_cap);
 
-// Sets all sums to 0. A cell that gets another token begins at 0 by itself; a cell that a state was restored into does not.
+// Sets all sums to 0. A cell that gets another token begins at 0 by itself, and one that gatun_cells_write fills; a cell
+// that a state was restored into does not. Sums go with their cells where these move. The queries of a micro batch that
+// was stopped are not counted nor kept; what they added until then stays.
 GATUN_API int32_t gatun_observe_reset(struct llama_context * ctx, char * err, size_t err_cap);
 
 // sums: over queries, layers and heads; maxima: over the same; last: mean over layers and heads for the last observed
