@@ -1,39 +1,19 @@
-#include "check.hpp"
+#include "contexts.hpp"
 
-#include "llama.h"
-
-#include <cmath>
 #include <cstring>
 
+using gatun_test::after;
 using gatun_test::context_holder;
+using gatun_test::distance;
 using gatun_test::message;
+using gatun_test::plain;
+using gatun_test::prompt;
+using gatun_test::rope_holder;
 using gatun_test::tiny_model;
 
 namespace {
 
 constexpr int32_t PAIRS = 32;
-
-struct rope_holder {
-    gatun_rope * rope = nullptr;
-
-    explicit rope_holder(gatun_rope_params params) {
-        message err;
-        if (gatun_rope_new(&params, &rope, err.text, sizeof(err.text)) != GATUN_OK) {
-            throw gatun_test::failure(err.text);
-        }
-    }
-
-    ~rope_holder() { gatun_rope_free(rope); }
-    rope_holder(const rope_holder &) = delete;
-    rope_holder & operator=(const rope_holder &) = delete;
-};
-
-gatun_rope_params plain() {
-    gatun_rope_params params = {};
-    params.attention_factor = 1;
-    params.factor = 1;
-    return params;
-}
 
 gatun_rope_params far(int32_t kind, int32_t window) {
     gatun_rope_params params = plain();
@@ -43,34 +23,6 @@ gatun_rope_params far(int32_t kind, int32_t window) {
     params.chunk = window + 64;
     params.factor = 4;
     return params;
-}
-
-std::vector<llama_token> prompt(int32_t length) {
-    std::vector<llama_token> tokens;
-    for (int32_t i = 0; i < length; i++) {
-        tokens.push_back(i == 0 ? 1 : 10 + i * 37 % 400);
-    }
-    return tokens;
-}
-
-std::vector<float> logits(const llama_context * ctx) {
-    const int32_t n = llama_vocab_n_tokens(llama_model_get_vocab(tiny_model()));
-    const float * row = llama_get_logits_ith(const_cast<llama_context *>(ctx), -1);
-    return {row, row + n};
-}
-
-double distance(const std::vector<float> & a, const std::vector<float> & b) {
-    double most = 0;
-    for (size_t i = 0; i < a.size(); i++) {
-        most = std::max(most, static_cast<double>(std::fabs(a[i] - b[i])));
-    }
-    return most;
-}
-
-std::vector<float> after(context_holder & context, const std::vector<llama_token> & tokens) {
-    message err;
-    CHECK_EQUAL(context.decode(tokens, err), 0);
-    return logits(context.ctx);
 }
 
 } // namespace
@@ -163,6 +115,12 @@ TEST("what cannot be is refused with the reason") {
     params.chunk = 64;
     CHECK_EQUAL(gatun_rope_new(&params, &rope, err.text, sizeof(err.text)), GATUN_INVALID_ARGUMENT);
     CHECK_CONTAINS(err, "chunk");
+    params.chunk = INT32_MAX; // positions in a later chunk would overflow
+    CHECK_EQUAL(gatun_rope_new(&params, &rope, err.text, sizeof(err.text)), GATUN_INVALID_ARGUMENT);
+    CHECK_CONTAINS(err, "chunk");
+    params = far(GATUN_FAR_SELF_EXTEND, INT32_MAX);
+    CHECK_EQUAL(gatun_rope_new(&params, &rope, err.text, sizeof(err.text)), GATUN_INVALID_ARGUMENT);
+    CHECK_CONTAINS(err, "window");
 
     // Cells that two sequences share.
     llama_context_params shared;
