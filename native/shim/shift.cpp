@@ -2,7 +2,6 @@
 #include "cells.hpp"
 #include "rope.hpp"
 
-#include "llama-kv-cache-iswa.h"
 #include "llama-model.h"
 
 #include <algorithm>
@@ -130,7 +129,8 @@ template <class Change>
 void shift(llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1, Change && change) {
     gatun::require_turnable(ctx);
     llama_memory_i * memory = ctx->get_memory();
-    for (const llama_kv_cache * cache : attention_caches(memory)) {
+    const std::vector<llama_kv_cache *> caches = attention_caches(memory);
+    for (const llama_kv_cache * cache : caches) {
         const auto & cells = cache->get_cells(seq);
         for (uint32_t i = 0; i < cells.used_max_p1(); i++) {
             if (!cells.is_empty(i) && cells.seq_has(i, seq) && cells.pos_in(i, p0, p1) && cells.seq_count(i) > 1) {
@@ -140,8 +140,8 @@ void shift(llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1, Ch
         }
     }
     change(memory);
-    if (dynamic_cast<llama_kv_cache_iswa *>(memory) != nullptr) {
-        for (llama_kv_cache * cache : attention_caches(memory)) {
+    if (caches.size() > 1) { // one has a sliding window
+        for (llama_kv_cache * cache : caches) {
             gatun::search_behind_used(ctx, cache, seq); // a shift lets it begin at the front
         }
     }
