@@ -130,9 +130,9 @@ struct gatun_rope_params {
     int32_t n_factors;      // 0: the model's frequencies
     float attention_factor; // multiplies queries and keys; 1: nothing
     int32_t far_kind;       // GATUN_FAR_*: keys at a distance of `window` or more are met at a mapped position
-    int32_t window;         // tokens
+    int32_t window;         // tokens, at most 2^30
     int32_t group;          // Self-Extend only
-    int32_t chunk;          // dual chunk attention only, tokens
+    int32_t chunk;          // dual chunk attention only, tokens, at most 2^30
     double factor;          // leaky ReRoPE only
     int32_t log_n_tokens;   // with a far band: queries times max(1, ln(p + 1) / ln(log_n_tokens)); 0: not
     int32_t reserved;       // must be 0
@@ -155,8 +155,9 @@ GATUN_API void gatun_rope_free(struct gatun_rope * rope);
 // llama_memory_seq_add and llama_memory_seq_div, and at once the turn of the cached keys that llama.cpp leaves to the
 // next decode: afterwards the state is whole. Under every scaling the keys keep their length. GATUN_INVALID_ARGUMENT,
 // with nothing changed, when the memory cannot shift, when the context has YaRN's own parameters and no gatun_rope,
-// when cells in the range belong to another sequence too, or where llama.cpp would abort: keys of type BF16, quantised
-// keys of a head size that 64 does not divide. p1 < 0 means to the end.
+// when a cell would come beyond the last position, when cells in the range belong to another sequence too, or where
+// llama.cpp would abort: keys of type BF16, quantised keys of a head size that 64 does not divide. p1 < 0 means to the
+// end.
 GATUN_API int32_t gatun_memory_shift(struct llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1,
                                      llama_pos delta, char * err, size_t err_cap);
 // Removes p0 to p1 - 1 (llama_memory_seq_rm) and moves what follows back by as much.

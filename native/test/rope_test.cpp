@@ -159,3 +159,50 @@ TEST("what cannot be is refused with the reason") {
     CHECK_EQUAL(broken.decode(prompt(10), err), GATUN_FAILED);
     CHECK_CONTAINS(err, "4 factors");
 }
+
+TEST("scores of one head are those of the mapped positions") {
+    constexpr int32_t TOKENS = 40;
+    constexpr int32_t SIZE = 8;
+    constexpr double BASE = 100;
+    std::vector<float> queries;
+    std::vector<float> keys;
+    for (int32_t i = 0; i < TOKENS * SIZE; i++) {
+        queries.push_back(std::sin(i * 1.7f));
+        keys.push_back(std::cos(i * 0.9f));
+    }
+    std::vector<float> scores(TOKENS * TOKENS);
+    message err;
+    const size_t cap = sizeof(err.text);
+    gatun_rope_params params = far(GATUN_FAR_REROPE, 16);
+    for (const bool adjacent : {false, true}) {
+        CHECK_OK(gatun_two_band_scores(&params, SIZE, BASE, adjacent, TOKENS, queries.data(), keys.data(),
+                                       scores.data(), err.text, cap),
+                 err);
+        for (int32_t i = 0; i < TOKENS; i++) {
+            for (int32_t j = 0; j <= i; j++) {
+                double expected = 0;
+                for (int32_t p = 0; p < SIZE / 2; p++) {
+                    const double angle = -std::min(i - j, 16) * std::pow(BASE, -2.0 * p / SIZE);
+                    const int32_t x = adjacent ? 2 * p : p;
+                    const int32_t y = adjacent ? x + 1 : x + SIZE / 2;
+                    const float * q = queries.data() + i * SIZE;
+                    const float * k = keys.data() + j * SIZE;
+                    expected += q[x] * (k[x] * std::cos(angle) - k[y] * std::sin(angle)) +
+                                q[y] * (k[x] * std::sin(angle) + k[y] * std::cos(angle));
+                }
+                CHECK(std::fabs(scores[static_cast<size_t>(i * TOKENS + j)] - expected / std::sqrt(SIZE)) < 1e-5);
+            }
+        }
+    }
+    float one = 0;
+    CHECK_EQUAL(gatun_two_band_scores(&params, 7, BASE, true, 1, &one, &one, &one, err.text, cap),
+                GATUN_INVALID_ARGUMENT);
+    CHECK_EQUAL(gatun_two_band_scores(&params, 8, BASE, true, 0, &one, &one, &one, err.text, cap),
+                GATUN_INVALID_ARGUMENT);
+    CHECK_EQUAL(gatun_two_band_scores(&params, 8, BASE, true, 1, nullptr, &one, &one, err.text, cap),
+                GATUN_INVALID_ARGUMENT);
+    params = plain();
+    CHECK_EQUAL(gatun_two_band_scores(&params, 8, BASE, true, 1, &one, &one, &one, err.text, cap),
+                GATUN_INVALID_ARGUMENT);
+    CHECK_CONTAINS(err, "far band");
+}
