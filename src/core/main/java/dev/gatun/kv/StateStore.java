@@ -118,7 +118,7 @@ public final class StateStore {
       }
       int common;
       try {
-        common = common(StateFile.open(entry.path()).content().tokens(), tokens);
+        common = common(StateFile.tokens(entry.path()), tokens);
       } catch (StateFormatException _) {
         continue; // pruned or damaged since it was listed
       }
@@ -152,13 +152,15 @@ public final class StateStore {
    * @param maxAge longest time without use; negative for no bound
    */
   public List<Entry> prunable(long maxBytes, Duration maxAge) {
-    Instant oldest = maxAge.isNegative() ? Instant.MIN : Instant.now().minus(maxAge);
+    Instant now = Instant.now();
     List<Entry> going = new ArrayList<>();
     long kept = 0;
     boolean full = false;
     for (Entry entry : list()) {
       full |= entry.bytes() > maxBytes - kept;
-      if (full || entry.used().isBefore(oldest)) {
+      boolean old =
+          !maxAge.isNegative() && Duration.between(entry.used(), now).compareTo(maxAge) > 0;
+      if (full || old) {
         going.add(entry);
       } else {
         kept += entry.bytes();
@@ -200,7 +202,10 @@ public final class StateStore {
 
   private List<Path> files(String suffix) {
     try (Stream<Path> paths = Files.list(folder)) {
-      return paths.filter(path -> path.getFileName().toString().endsWith(suffix)).toList();
+      return paths
+          .filter(path -> path.getFileName().toString().endsWith(suffix))
+          .filter(Files::isRegularFile)
+          .toList();
     } catch (NoSuchFileException _) {
       return List.of();
     } catch (IOException e) {
