@@ -77,7 +77,7 @@ final class PrefixBringing {
   void piece(Node<Place> node, int to) {
     switch (node.value()) {
       case Place.Covered _, Place.Resident _ -> {
-        NativeCells.share(context, PrefixTiers.sequenceOf(node), sequence, node.start(), to);
+        NativeCells.share(context, ResidentTier.sequenceOf(node), sequence, node.start(), to);
         parts.add(new Part(Source.RESIDENT, node.start(), to));
         have = to;
       }
