@@ -5,7 +5,9 @@ import dev.gatun.internal.NativeContext;
 import dev.gatun.internal.NativeMemory;
 import dev.gatun.kv.PrefixTree.Node;
 import java.io.IOException;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
@@ -78,32 +80,37 @@ final class ColdTiers {
 
   // ---- from a sequence, and back ----------------------------------------------------------------
 
-  /** Copies a node's cells out of a sequence that holds them. */
-  void copyOut(Node<Place> node, int sequence) {
-    if (areThere()) {
-      node.setValue(copy(sequence, nodes.start(node), node.end()));
+  /** Copies a node's cells out of a sequence that holds them; returns where they are then. */
+  Place copy(Node<Place> node, int sequence) {
+    if (!areThere()) {
+      return Place.NOTHING;
     }
+    List<CellBlock> blocks = new ArrayList<>();
+    try {
+      if (pieces) {
+        copyBlocks(node, sequence, blocks);
+      } else {
+        blocks.add(
+            cells.add(
+                0,
+                node.end(),
+                arena -> NativeMemory.save(context, sequence, NativeMemory.Part.WHOLE, arena)));
+      }
+    } catch (RuntimeException | Error e) {
+      blocks.forEach(cells::release);
+      throw e;
+    }
+    return new Place.Cold(blocks);
   }
 
-  /** Copies cells of a sequence out: in blocks, or as one state. */
-  private Place copy(int sequence, int start, int end) {
-    List<CellBlock> blocks = new ArrayList<>();
-    if (!pieces) {
-      blocks.add(
-          cells.add(
-              start,
-              end,
-              arena -> NativeMemory.save(context, sequence, NativeMemory.Part.WHOLE, arena)));
-      return new Place.Cold(blocks);
-    }
-    for (int from = start; from < end; ) {
+  private void copyBlocks(Node<Place> node, int sequence, List<CellBlock> blocks) {
+    for (int from = node.start(); from < node.end(); ) {
       int begin = from;
-      int to = Math.min(end, (from / BLOCK + 1) * BLOCK);
+      int to = Math.min(node.end(), (from / BLOCK + 1) * BLOCK);
       blocks.add(
           cells.add(begin, to, arena -> NativeCells.read(context, sequence, begin, to, arena)));
       from = to;
     }
-    return new Place.Cold(blocks);
   }
 
   /** A resident node has left the context; without cold tiers it is forgotten. */
@@ -160,10 +167,7 @@ final class ColdTiers {
               node -> pieces ? isCold(node) && node.isLeaf() : !ownInMemory(node).isEmpty()));
     }
     Optional<Node<Place>> coldest =
-        nodes.coldest(
-            node ->
-                !ownInMemory(node).isEmpty()
-                    && (!pieces || node.children().stream().noneMatch(this::isWarm)));
+        nodes.coldest(node -> !ownInMemory(node).isEmpty() && (!pieces || !isFollowedByWarm(node)));
     if (coldest.isEmpty()) {
       return false;
     }
@@ -190,9 +194,17 @@ final class ColdTiers {
     return node.isPresent();
   }
 
-  /** Tells whether a node or one that follows it has blocks in memory that go down with it. */
-  private boolean isWarm(Node<Place> node) {
-    return !ownInMemory(node).isEmpty() || node.children().stream().anyMatch(this::isWarm);
+  /** Tells whether a node that follows has blocks in memory that go down with it. */
+  private boolean isFollowedByWarm(Node<Place> node) {
+    Deque<Node<Place>> next = new ArrayDeque<>(node.children()); // a tree may be deep
+    while (!next.isEmpty()) {
+      Node<Place> at = next.pop();
+      if (!ownInMemory(at).isEmpty()) {
+        return true;
+      }
+      at.children().forEach(next::push);
+    }
+    return false;
   }
 
   private static boolean isCold(Node<Place> node) {

@@ -71,9 +71,9 @@ final class PrefixNodes {
     for (Optional<Node<Place>> node = Optional.of(tree.insert(text, start -> Place.NOTHING));
         node.isPresent();
         node = node.get().parent()) {
-      path.addFirst(node.get());
+      path.add(node.get());
     }
-    return path;
+    return path.reversed();
   }
 
   /** Position of the first cell of a node. */

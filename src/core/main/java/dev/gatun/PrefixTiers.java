@@ -37,6 +37,15 @@ final class PrefixTiers {
       NativeContext context,
       PrefixCacheOptions options,
       BooleanSupplier releaseUsed) {
+    this(owner, context, options, releaseUsed, new ColdCells(options.disk()));
+  }
+
+  PrefixTiers(
+      LlamaContext owner,
+      NativeContext context,
+      PrefixCacheOptions options,
+      BooleanSupplier releaseUsed,
+      ColdCells cells) {
     this.context = context;
     this.releaseUsed = releaseUsed;
     LlamaModel model = owner.model();
@@ -45,7 +54,7 @@ final class PrefixTiers {
             && !model.isHybrid()
             && model.slidingWindowTokens() == 0
             && NativeMemory.canShift(context); // else its positions have several dimensions
-    this.cells = new ColdCells(options.disk());
+    this.cells = cells;
     this.nodes = new PrefixNodes(owner, context, cells, pieces);
     this.cold = new ColdTiers(context, options, nodes, cells, releaseUsed, pieces);
     this.resident = new ResidentTier(owner, context, options, nodes, cold, pieces);
@@ -95,11 +104,14 @@ final class PrefixTiers {
         new PrefixBringing(context, cells, this::yieldCells, session.sequence());
     try {
       if (pieces) {
-        path.forEach(node -> bringing.piece(node, Math.min(node.end(), length)));
+        bringing.pieces(path, length);
         bringing.cutTo(Math.min(bringing.have(), length) / multiple * multiple);
       } else {
         bringing.state(path.getLast());
       }
+    } catch (RuntimeException | Error e) {
+      NativeMemory.removeAll(context, session.sequence()); // the session holds nothing yet
+      throw e;
     } finally {
       path.forEach(Node::unpin);
     }
@@ -118,14 +130,19 @@ final class PrefixTiers {
     List<Node<Place>> path = nodes.insert(text);
     Node<Place> last = path.getLast();
     path.forEach(Node::pin);
+    boolean done = false;
     try {
       if (pieces) {
         keepPieces(path, session.sequence());
       } else if (!last.value().isResident() && !resident.takeState(last, session.sequence())) {
         keepCold(last, session.sequence());
       }
+      done = true;
     } finally {
       path.forEach(Node::unpin);
+      if (!done) {
+        nodes.prune(last);
+      }
     }
     path.forEach(nodes::touch);
     if (!(last.value() instanceof Place.Nothing)) {
@@ -150,7 +167,7 @@ final class PrefixTiers {
 
   private void keepCold(Node<Place> node, int sequence) {
     if (node.value() instanceof Place.Nothing) {
-      cold.copyOut(node, sequence);
+      node.setValue(cold.copy(node, sequence));
     } else {
       cold.warm(node);
     }

@@ -163,9 +163,8 @@ final class ResidentTier {
 
   private void spill(Node<Place> node) {
     int sequence = ((Place.Resident) node.value()).sequence();
+    node.setValue(cold.copy(node, sequence)); // first: it may find no memory
     tokens -= node.end() - nodes.start(node);
-    node.setValue(Place.NOTHING);
-    cold.copyOut(node, sequence);
     Optional<Node<Place>> parent = node.parent();
     boolean last =
         pieces

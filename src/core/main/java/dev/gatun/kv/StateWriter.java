@@ -1,5 +1,6 @@
 package dev.gatun.kv;
 
+import dev.gatun.files.OwnerOnly;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
@@ -12,8 +13,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.FileAttribute;
-import java.nio.file.attribute.PosixFilePermissions;
 import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.HexFormat;
@@ -130,7 +129,7 @@ final class StateWriter {
   private static void writeTo(Path file, StateHeader header, List<Part> parts) throws IOException {
     Set<StandardOpenOption> options =
         Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
-    try (FileChannel channel = FileChannel.open(file, options, ownerOnly(file))) {
+    try (FileChannel channel = FileChannel.open(file, options, OwnerOnly.attributes(file))) {
       all(channel, header.encode(), 0);
       for (int i = 0; i < parts.size(); i++) {
         MemorySegment bytes = parts.get(i).bytes();
@@ -152,15 +151,6 @@ final class StateWriter {
     while (bytes.hasRemaining()) {
       at += channel.write(bytes, at);
     }
-  }
-
-  private static FileAttribute<?>[] ownerOnly(Path file) {
-    if (!file.getFileSystem().supportedFileAttributeViews().contains("posix")) {
-      return new FileAttribute<?>[0];
-    }
-    return new FileAttribute<?>[] {
-      PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"))
-    };
   }
 
   /**
