@@ -12,6 +12,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Optional;
 import java.util.function.Function;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
@@ -78,6 +79,10 @@ class PrefixTiersTest {
     final PrefixTiers tiers;
 
     Rig(PrefixCacheOptions options, int tokens) {
+      this(model, options, tokens);
+    }
+
+    Rig(LlamaModel model, PrefixCacheOptions options, int tokens) {
       context =
           model.newContext(
               ContextOptions.defaults()
@@ -160,6 +165,20 @@ class PrefixTiersTest {
       rig.cells.goodReads = Integer.MAX_VALUE;
       assertEquals(new PrefixReuse(0, 600, 0), rig.tiers.bring(text(600), 1, rig.session.cells()));
       assertEquals(600, rig.held().length);
+    }
+  }
+
+  /** What a session is said to use is pinned, and a pinned branching point is never removed. */
+  @Test
+  void aBranchingPointWithoutCells_isNothingToUse() {
+    PrefixCacheOptions options = PrefixCacheOptions.defaults().withHostBytes(0);
+    try (LlamaModel recurrent = LlamaModel.load(ReferenceFiles.write(models, Family.MAMBA, 1));
+        Rig rig = new Rig(recurrent, options, 20)) {
+      rig.tiers.keep(new int[] {5, 6, 7}, rig.session.cells()).orElseThrow().pin();
+      rig.tiers.keep(new int[] {5, 6, 8}, rig.session.cells()).orElseThrow().pin();
+      assertEquals(2, rig.stats().residentSequences());
+      assertEquals(
+          Optional.empty(), rig.tiers.keep(new int[] {5, 6, 9}, rig.session.cells()));
     }
   }
 

@@ -170,7 +170,8 @@ public final class StateStore {
   }
 
   /**
-   * Removes files, and what faults have left over.
+   * Removes files, but for those that were written or marked as used since they were listed, and
+   * what faults have left over.
    *
    * @param entries from {@link #prunable}
    * @return the bytes that became free
@@ -179,7 +180,11 @@ public final class StateStore {
     long bytes = 0;
     try {
       for (Entry entry : entries) {
-        if (Files.deleteIfExists(entry.path())) {
+        boolean same =
+            attributes(entry.path())
+                .filter(now -> now.lastModifiedTime().toInstant().equals(entry.used()))
+                .isPresent();
+        if (same && Files.deleteIfExists(entry.path())) {
           bytes += entry.bytes();
         }
       }

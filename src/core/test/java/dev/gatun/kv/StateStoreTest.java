@@ -216,6 +216,18 @@ class StateStoreTest {
   }
 
   @Test
+  void whatIsUsedAfterItWasListed_isNotRemoved() throws IOException {
+    StateStore store = StateStore.of(folder);
+    Path file = save(store, MODEL, 100, 1);
+    age(file, 5);
+    List<StateStore.Entry> old = store.prunable(Long.MAX_VALUE, Duration.ofHours(1));
+    assertEquals(List.of(file), old.stream().map(StateStore.Entry::path).toList());
+    store.touch(file);
+    assertEquals(0, store.remove(old));
+    assertTrue(Files.exists(file));
+  }
+
+  @Test
   void aFileThatIsReadInsteadOfMapped_isTheSame() {
     Path path = save(StateStore.of(folder), MODEL, 10_000, 1, 2, 3);
     StateFile mapped = StateFile.open(path, true);
