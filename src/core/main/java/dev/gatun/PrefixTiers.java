@@ -150,8 +150,7 @@ final class PrefixTiers {
     }
     Optional<Node<Place>> before = last.parent();
     nodes.prune(last);
-    return before.filter(
-        node -> nodes.contains(node) && !(node.value() instanceof Place.Nothing));
+    return before.filter(node -> nodes.contains(node) && !(node.value() instanceof Place.Nothing));
   }
 
   private void keepPieces(List<Node<Place>> path, int sequence) {

@@ -177,8 +177,7 @@ class PrefixTiersTest {
       rig.tiers.keep(new int[] {5, 6, 7}, rig.session.cells()).orElseThrow().pin();
       rig.tiers.keep(new int[] {5, 6, 8}, rig.session.cells()).orElseThrow().pin();
       assertEquals(2, rig.stats().residentSequences());
-      assertEquals(
-          Optional.empty(), rig.tiers.keep(new int[] {5, 6, 9}, rig.session.cells()));
+      assertEquals(Optional.empty(), rig.tiers.keep(new int[] {5, 6, 9}, rig.session.cells()));
     }
   }
 

@@ -67,6 +67,14 @@ class EvictionPolicyTest {
     assertThrows(IllegalArgumentException.class, () -> new RandomEviction(-1));
   }
 
+  /** Whose names would be read back as other spans. */
+  @Test
+  void sharedScoresOfPartsOfSentences_areRefused() {
+    assertThrows(IllegalArgumentException.class, () -> new Spans(3, 7, true, true));
+    EvictionPolicy means = new Tova(Spans.sentenceMeans());
+    assertEquals(means, EvictionPolicy.parse(means.name()));
+  }
+
   @Test
   void widthsOfNothing_areRefused() {
     assertThrows(IllegalArgumentException.class, () -> new SnapKv(32, 0));
