@@ -48,9 +48,11 @@ final class Checkpoints {
     list.clear();
   }
 
+  /** Takes others over, as many as the bounds allow. */
   void set(List<StateCheckpoint> others) {
     list.clear();
     list.addAll(others);
+    trim();
   }
 
   /** Returns how many tokens may be read before the next checkpoint, at most as many as asked. */
@@ -104,6 +106,10 @@ final class Checkpoints {
       return;
     }
     list.add(taken);
+    trim();
+  }
+
+  private void trim() {
     while (list.size() > options.maxCount() || bytes() > options.maxBytes()) {
       list.remove(leastUseful());
     }
@@ -117,7 +123,7 @@ final class Checkpoints {
     return list.stream().mapToLong(StateCheckpoint::bytes).sum();
   }
 
-  /** The one whose loss adds least, for its distance from the end; never the last. */
+  /** The one whose loss adds least, for its distance from the end; the last only when alone. */
   private int leastUseful() {
     int end = list.getLast().tokens();
     int least = 0;

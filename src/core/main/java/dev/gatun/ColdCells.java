@@ -1,10 +1,12 @@
 package dev.gatun;
 
+import dev.gatun.files.OwnerOnly;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.Files;
@@ -12,15 +14,16 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
 import java.util.function.Function;
 import java.util.zip.CRC32C;
 
 /**
  * The cold tiers of a prefix cache: blocks of cells in host memory and in files. A file is the
- * block's bytes and their CRC-32C; it belongs to this process.
+ * block's bytes and their CRC-32C; it belongs to this process, and only its owner may read it.
  */
-final class ColdCells {
+class ColdCells { // not final: tests let its steps fail
   private static final long SLICE = 1L << 30;
   private static final int SUM_BYTES = 4;
 
@@ -70,13 +73,17 @@ final class ColdCells {
       }
       case CellBlock.InFile(Path path) -> {
         diskBytes -= block.size();
-        try {
-          Files.deleteIfExists(path);
-        } catch (IOException e) {
-          // The file is named for this process and this block: nothing reads it again.
-          path.toFile().deleteOnExit();
-        }
+        remove(path);
       }
+    }
+  }
+
+  private static void remove(Path file) {
+    try {
+      Files.deleteIfExists(file);
+    } catch (IOException e) {
+      // The file is named for this process and its block: nothing reads it again.
+      file.toFile().deleteOnExit();
     }
   }
 
@@ -95,15 +102,18 @@ final class ColdCells {
     Path part = path.resolveSibling(path.getFileName() + ".part");
     try {
       try (FileChannel channel =
-          FileChannel.open(part, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+          FileChannel.open(
+              part,
+              Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE),
+              OwnerOnly.attributes(part))) {
         for (long at = 0; at < bytes.byteSize(); at += SLICE) {
           write(channel, slice(bytes, at));
         }
         write(channel, ByteBuffer.allocate(SUM_BYTES).putInt(0, sum(bytes)));
       }
       move(part, path);
-    } catch (IOException e) {
-      Files.deleteIfExists(part);
+    } catch (IOException | RuntimeException | Error e) {
+      remove(part);
       throw e;
     }
     block.moveTo(new CellBlock.InFile(path));
@@ -144,7 +154,7 @@ final class ColdCells {
       }
       hostBytes += block.size();
       diskBytes -= block.size();
-      Files.deleteIfExists(path);
+      remove(path);
     }
   }
 
@@ -172,9 +182,7 @@ final class ColdCells {
           channel.map(FileChannel.MapMode.READ_ONLY, 0, block.size() + SUM_BYTES, arena);
       MemorySegment bytes = file.asSlice(0, block.size());
       int written =
-          file.get(
-              ValueLayout.JAVA_INT_UNALIGNED.withOrder(java.nio.ByteOrder.BIG_ENDIAN),
-              block.size());
+          file.get(ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.BIG_ENDIAN), block.size());
       if (sum(bytes) != written) {
         throw new IOException(path + " was altered");
       }

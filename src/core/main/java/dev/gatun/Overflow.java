@@ -43,13 +43,14 @@ final class Overflow {
     if (options.overflow().movesPositions()) {
       owner.requireShiftable();
     }
-    int fixed =
+    long fixed =
         switch (options.overflow()) {
           case OverflowPolicy.Fail _ -> 0;
           case OverflowPolicy.Shift shift -> shift.keep();
           case OverflowPolicy.Streaming streaming -> streaming.sinks();
-          case OverflowPolicy.Summarise summarise -> summarise.keep() + summarise.recent();
-          case OverflowPolicy.Evict evict -> evict.options().sinks() + evict.options().recent();
+          case OverflowPolicy.Summarise summarise -> (long) summarise.keep() + summarise.recent();
+          case OverflowPolicy.Evict evict ->
+              (long) evict.options().sinks() + evict.options().recent();
         };
     if (fixed + 2 > limit) {
       throw new IllegalArgumentException(
@@ -180,10 +181,26 @@ final class Overflow {
           "the summary of %,d tokens has %,d, more than half of them; the session holds what it held before"
               .formatted(dropped.length, summary.length));
     }
+    int[] positions = cells.held().positions();
     cells.cutTo(policy.keep());
-    cells.feed(summary, 0, summary.length, operation, (done, total) -> {});
-    cells.feed(all, end, all.length - end, operation, (done, total) -> {});
+    try {
+      cells.feed(summary, 0, summary.length, operation, (done, total) -> {});
+      cells.feed(all, end, all.length - end, operation, (done, total) -> {});
+    } catch (RuntimeException | Error e) {
+      holdAgain(all, positions);
+      throw e;
+    }
     tell(List.of(new TokenRange(policy.keep(), end)), dropped, summary);
+  }
+
+  /** Holds what a failed summary has cut; it is read again with the next call. */
+  private void holdAgain(int[] ids, int[] positions) {
+    boolean stepsBack = !owner.model().isRecurrent() && !owner.model().isHybrid();
+    if (stepsBack || cells.held().size() > 0) { // else it was emptied, as the error says
+      cells.drop();
+      cells.held().set(ids, positions);
+      cells.held().closeGapsFrom(0);
+    }
   }
 
   private void tell(List<TokenRange> ranges, int[] ids, int[] inserted) {

@@ -74,13 +74,23 @@ final class PrefixBringing {
         tokens[Source.DISK.ordinal()]);
   }
 
-  void piece(Node<Place> node, int to) {
+  /** Brings pieces up to a position: those that are resident, which come first, at once. */
+  void pieces(List<Node<Place>> path, int end) {
+    int resident = 0;
+    while (resident < path.size() && path.get(resident).value().isResident()) {
+      resident++;
+    }
+    if (resident > 0) {
+      Node<Place> node = path.get(resident - 1);
+      have = Math.min(node.end(), end);
+      NativeMemory.share(context, ResidentTier.sequenceOf(node), sequence, 0, have);
+      parts.add(new Part(Source.RESIDENT, 0, have));
+    }
+    path.subList(resident, path.size()).forEach(node -> coldPiece(node, Math.min(node.end(), end)));
+  }
+
+  private void coldPiece(Node<Place> node, int to) {
     switch (node.value()) {
-      case Place.Covered _, Place.Resident _ -> {
-        NativeMemory.share(context, PrefixTiers.sequenceOf(node), sequence, node.start(), to);
-        parts.add(new Part(Source.RESIDENT, node.start(), to));
-        have = to;
-      }
       case Place.Cold(List<CellBlock> blocks) -> {
         boolean inMemory = blocks.stream().allMatch(CellBlock::isInMemory);
         parts.add(new Part(inMemory ? Source.HOST : Source.DISK, node.start(), to));
@@ -94,6 +104,8 @@ final class PrefixBringing {
         have = stopped ? have : to;
       }
       case Place.Nothing _ -> stopped = true;
+      case Place.Covered _, Place.Resident _ ->
+          throw new IllegalStateException("the node " + node + " is warmer than the one before");
     }
   }
 

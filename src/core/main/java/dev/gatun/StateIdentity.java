@@ -26,7 +26,7 @@ final class StateIdentity {
 
   /** Architectures for which llama.cpp reads the lengths of latent attention. */
   private static final Set<String> LATENT =
-      Set.of("deepseek2", "bailingmoe3", "kimi-k3", "kimi-linear");
+      Set.of("bailingmoe3", "deepseek2", "kimi-k3", "kimi-linear", "mistral4");
 
   /** Settings that do not matter to rows of single cells. */
   private static final Set<String> LAYOUT =
@@ -79,17 +79,13 @@ final class StateIdentity {
     }
     boolean recurrent = model.isRecurrent() || model.isHybrid();
     boolean attention = !model.isRecurrent();
-    boolean latent =
-        LATENT.contains(architecture)
-            && isPositive(model, architecture + ".attention.key_length_mla")
-            && isPositive(model, architecture + ".attention.value_length_mla");
     return Optional.of(
         new CellLayout(
             pools(context.options()),
             attention,
             attention && model.slidingWindowTokens() > 0,
             recurrent,
-            !latent,
+            !isLatent(metadata),
             NativeMemory.hasWideCells(model.nativeModel()),
             model.vocabularySize()));
   }
@@ -98,8 +94,11 @@ final class StateIdentity {
     return options.unifiedKv() ? 1 : options.maxSequences();
   }
 
-  private static boolean isPositive(LlamaModel model, String key) {
-    return model.file().whole(key).orElse(0) > 0;
+  /** Tells whether keys and values are cached as one compressed row. */
+  static boolean isLatent(ModelMetadata metadata) {
+    return LATENT.contains(metadata.architecture())
+        && metadata.number("attention.key_length_mla").orElse(0) > 0
+        && metadata.number("attention.value_length_mla").orElse(0) > 0;
   }
 
   private static String yesNo(boolean value) {

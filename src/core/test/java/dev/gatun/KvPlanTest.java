@@ -220,6 +220,36 @@ class KvPlanTest {
     }
   }
 
+  /** Sizes as a damaged file may state them. */
+  @Test
+  void sizesBeyondAllNumbers_stayAtTheLargest() {
+    KvSettings settings = options().kvSettings(256).withTypes(KvCacheType.F32, KvCacheType.F32);
+    KvLayout.Layer wide = new KvLayout.Layer(false, 1L << 31, 1L << 31, 1L << 31);
+    KvPlan plan = new KvLayout(List.of(wide), 0, 0, 0, 0, 0, false, true).plan(settings);
+    assertEquals(Long.MAX_VALUE, plan.totalBytes());
+    assertEquals(Long.MAX_VALUE, plan.bytesPerToken());
+    KvLayout.Layer sliding = new KvLayout.Layer(true, 1, 64, 64);
+    for (long window : new long[] {1L << 61, 1L << 62, Long.MAX_VALUE}) {
+      KvLayout endless = new KvLayout(List.of(sliding), 0, 0, 0, 0, window, false, true);
+      KvPlan.Group group = endless.plan(settings).group(Kind.SLIDING_WINDOW).orElseThrow();
+      assertEquals(group.cells(), group.sequenceCells(), "window " + window);
+      assertEquals(endless.plan(settings).sequenceTokens(), group.cells(), "window " + window);
+    }
+  }
+
+  @Test
+  void anIntervalOfNoLayers_isNotGuessed() {
+    Path file = folder.resolve("model.gguf");
+    dev.gatun.gguf.GgufWriter writer = new dev.gatun.gguf.GgufWriter();
+    writer.put("general.architecture", dev.gatun.gguf.GgufValue.text("qwen3next"));
+    writer.put("qwen3next.block_count", dev.gatun.gguf.GgufValue.uint32(4));
+    writer.put("qwen3next.embedding_length", dev.gatun.gguf.GgufValue.uint32(64));
+    writer.put("qwen3next.attention.head_count", dev.gatun.gguf.GgufValue.uint32(2));
+    writer.put("qwen3next.full_attention_interval", dev.gatun.gguf.GgufValue.uint32(0));
+    writer.write(file);
+    assertFalse(KvLayout.of(GgufFile.open(file).model()).isPresent());
+  }
+
   @Test
   void unknownArchitecture_isNotGuessed() {
     Path file = folder.resolve("model.gguf");

@@ -276,6 +276,38 @@ class OverflowTest {
     }
   }
 
+  @Test
+  void cancelledSummary_dropsNothing_andTheNextCallReadsOn() {
+    Cancellation cancellation = Cancellation.create();
+    List<OverflowEvent> events = new ArrayList<>();
+    OverflowPolicy policy =
+        OverflowPolicy.summarise(
+            5,
+            9,
+            dropped -> {
+              cancellation.cancel();
+              return new int[] {7, 8, 9};
+            });
+    try (LlamaContext context = model.newContext(options().withMaxSequences(2));
+        LlamaSession session =
+            context.newSession(budget(policy).withOverflowListener(events::add));
+        LlamaSession fresh = context.newSession()) {
+      session.append(part(0, BUDGET));
+      assertThrows(
+          OperationCancelledException.class,
+          () -> session.append(part(BUDGET, BUDGET + 1), cancellation, (done, total) -> {}));
+      assertArrayEquals(part(0, BUDGET), session.tokens());
+      assertEquals(List.of(), events);
+      fresh.append(part(0, BUDGET));
+      double[] expected = Differences.copy(fresh.logits());
+      assertNear(
+          "as it was",
+          new double[][] {expected},
+          new double[][] {Differences.copy(session.logits())},
+          1e-5);
+    }
+  }
+
   @ParameterizedTest
   @ValueSource(strings = {"h2o", "snapkv", "tova", "keynorm", "random:3"})
   void evict_keepsWhatIsPinned_andTellsWhatWent(String name) {
@@ -342,6 +374,13 @@ class OverflowTest {
       assertThrows(
           IllegalArgumentException.class,
           () -> context.newSession(budget(OverflowPolicy.shift(BUDGET - 1))));
+      for (OverflowPolicy policy :
+          List.of(
+              OverflowPolicy.shift(Integer.MAX_VALUE),
+              OverflowPolicy.summarise(1 << 30, 1 << 30, dropped -> new int[0]))) {
+        assertThrows(
+            IllegalArgumentException.class, () -> context.newSession(budget(policy)).close());
+      }
     }
   }
 }

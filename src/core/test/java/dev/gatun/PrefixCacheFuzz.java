@@ -1,7 +1,6 @@
 package dev.gatun;
 
 import dev.gatun.error.KvCacheFullException;
-import dev.gatun.error.UnsupportedOperationForModelException;
 import dev.gatun.internal.NativeCells;
 import dev.gatun.kv.KvCacheType;
 import java.io.IOException;
@@ -11,18 +10,15 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
-import java.util.EnumMap;
 import java.util.List;
-import java.util.Map;
-import java.util.Random;
-import java.util.function.Supplier;
+import java.util.function.ToLongFunction;
 import java.util.stream.Stream;
 
 /**
  * Drives contexts with a prefix cache at random. Each session is held against a plain list of
  * tokens, and what the cache finds against the list of the texts that it was given.
  */
-final class PrefixCacheFuzz {
+final class PrefixCacheFuzz extends SessionFuzz<PrefixCacheFuzz.Operation> {
   private static final int OPERATIONS_A_CONTEXT = 60;
 
   enum Operation {
@@ -44,19 +40,18 @@ final class PrefixCacheFuzz {
 
   /** By how often they come. */
   private static final List<Operation> MIX =
-      Stream.concat(
-              Arrays.stream(Operation.values()).filter(operation -> operation != Operation.FORGET),
-              Stream.of(
-                  Operation.OPEN,
-                  Operation.OPEN,
-                  Operation.OPEN,
-                  Operation.OPEN,
-                  Operation.OPEN,
-                  Operation.STORE,
-                  Operation.STORE,
-                  Operation.STORE,
-                  Operation.APPEND))
-          .toList();
+      mix(
+          Arrays.stream(Operation.values()).filter(operation -> operation != Operation.FORGET),
+          List.of(
+              Operation.OPEN,
+              Operation.OPEN,
+              Operation.OPEN,
+              Operation.OPEN,
+              Operation.OPEN,
+              Operation.STORE,
+              Operation.STORE,
+              Operation.STORE,
+              Operation.APPEND));
 
   /** A session, what it must hold, and how much of it a plain reading would leave. */
   private static final class Held {
@@ -71,31 +66,18 @@ final class PrefixCacheFuzz {
 
   private record Saved(SessionState state, int[] tokens, int plain) {}
 
-  private final List<LlamaModel> models;
   private final Path folder;
-  private final long seed;
-  private final Random random;
-  private final Map<Operation, Integer> counts = new EnumMap<>(Operation.class);
   private final List<Held> sessions = new ArrayList<>();
   private final List<Saved> states = new ArrayList<>();
   private final List<int[]> stored = new ArrayList<>();
-  private final List<String> history = new ArrayList<>();
   private final List<PrefixCacheStats> totals = new ArrayList<>();
-  private LlamaModel model;
-  private ContextOptions options = ContextOptions.defaults();
   private PrefixCacheOptions tiers = PrefixCacheOptions.defaults();
   private int comparisons;
   private int exactFinds;
 
   PrefixCacheFuzz(List<LlamaModel> models, Path folder, long seed) {
-    this.models = models;
+    super(models, seed, Operation.class);
     this.folder = folder;
-    this.seed = seed;
-    this.random = new Random(seed);
-    this.model = models.getFirst();
-    for (Operation operation : Operation.values()) {
-      counts.put(operation, 0);
-    }
   }
 
   int comparisons() {
@@ -106,11 +88,7 @@ final class PrefixCacheFuzz {
     return exactFinds;
   }
 
-  int done(Operation operation) {
-    return counts.get(operation);
-  }
-
-  long total(java.util.function.ToLongFunction<PrefixCacheStats> part) {
+  long total(ToLongFunction<PrefixCacheStats> part) {
     return totals.stream().mapToLong(part).sum();
   }
 
@@ -136,22 +114,17 @@ final class PrefixCacheFuzz {
       try {
         drive();
       } catch (RuntimeException | Error e) {
-        throw new AssertionError(
-            "seed %d, %s with %s, %s: %s".formatted(seed, model, options, tiers, history), e);
+        throw failure(", " + tiers, e);
       }
     }
   }
 
-  private <T> T any(List<T> list) {
-    return list.get(random.nextInt(list.size()));
-  }
-
   private void choose() {
-    model = any(models);
+    LlamaModel model = any(models);
     int sequences = 1 + random.nextInt(6);
     boolean unified = random.nextInt(4) > 0;
     int tokens = random.nextInt(3) == 0 ? 1024 : 256;
-    options =
+    ContextOptions options =
         ContextOptions.defaults()
             .withContextTokens(unified ? tokens : tokens * sequences)
             .withBatchTokens(any(List.of(64, 512)))
@@ -164,6 +137,7 @@ final class PrefixCacheFuzz {
             .withValueType(KvCacheType.F32)
             .withFlashAttention(FlashAttention.OFF)
             .withFullSlidingWindow(random.nextBoolean());
+    chosen = new FuzzContext(model, options);
     tiers =
         PrefixCacheOptions.defaults()
             .withResidentTokens(any(List.of(0, 60, 200, Integer.MAX_VALUE)))
@@ -175,16 +149,8 @@ final class PrefixCacheFuzz {
     tiers = tiers.withExact(random.nextInt(5) == 0);
   }
 
-  private boolean recurrent() {
-    return model.isRecurrent() || model.isHybrid();
-  }
-
-  private boolean sliding() {
-    return model.slidingWindowTokens() > 0;
-  }
-
   private boolean pieces() {
-    return !recurrent() && !sliding();
+    return !chosen.recurrent() && !chosen.sliding();
   }
 
   /** Whether the sessions alone may have used up the cells. */
@@ -194,9 +160,9 @@ final class PrefixCacheFuzz {
   }
 
   private int sequenceTokens() {
-    return options.unifiedKv()
-        ? options.contextTokens().orElseThrow()
-        : options.contextTokens().orElseThrow() / options.maxSequences();
+    return chosen.options().unifiedKv()
+        ? chosen.options().contextTokens().orElseThrow()
+        : chosen.options().contextTokens().orElseThrow() / chosen.options().maxSequences();
   }
 
   private void drive() {
@@ -204,11 +170,11 @@ final class PrefixCacheFuzz {
     sessions.clear();
     states.clear();
     stored.clear();
-    try (LlamaContext context = model.newContext(options)) {
+    try (LlamaContext context = chosen.model().newContext(chosen.options())) {
       PrefixCache cache = context.newPrefixCache(tiers);
       for (int i = 0; i < OPERATIONS_A_CONTEXT; i++) {
         Operation operation = random.nextInt(100) == 0 ? Operation.FORGET : any(MIX);
-        counts.merge(operation, 1, Integer::sum);
+        count(operation);
         if (sessions.isEmpty() || (operation == Operation.OPEN && random.nextBoolean())) {
           newSession(context);
         }
@@ -222,7 +188,7 @@ final class PrefixCacheFuzz {
   }
 
   private void newSession(LlamaContext context) {
-    boolean full = sessions.size() == options.maxSequences();
+    boolean full = sessions.size() == chosen.options().maxSequences();
     try {
       sessions.add(new Held(context.newSession()));
       require(!full, "more sessions than sequences");
@@ -239,7 +205,7 @@ final class PrefixCacheFuzz {
       case FORK -> fork(held);
       case TRUNCATE -> {
         int to = random.nextInt(held.tokens.length + 1);
-        if (allowed(recurrent() || sliding(), () -> held.session.truncate(to))) {
+        if (allowed(chosen.recurrent() || chosen.sliding(), () -> held.session.truncate(to))) {
           held.tokens = Arrays.copyOf(held.tokens, to);
           held.plain = Math.min(held.plain, to);
         }
@@ -268,10 +234,6 @@ final class PrefixCacheFuzz {
       }
       case COMPARE -> compare(held);
     }
-  }
-
-  private int[] tokens(int count) {
-    return random.ints(count, 3, ReferenceFiles.VOCABULARY).toArray();
   }
 
   private static int[] join(int[] a, int[] b) {
@@ -315,7 +277,10 @@ final class PrefixCacheFuzz {
   /** What the cache must find as long as it has room. */
   private int longest(int[] text) {
     int longest = 0;
-    int multiple = tiers.exact() ? Math.min(options.microBatchTokens(), options.batchTokens()) : 1;
+    int multiple =
+        tiers.exact()
+            ? Math.min(chosen.options().microBatchTokens(), chosen.options().batchTokens())
+            : 1;
     for (int[] other : stored) {
       int at = Arrays.mismatch(other, text);
       int common = Math.min(at < 0 ? text.length : at, text.length - 1);
@@ -350,7 +315,7 @@ final class PrefixCacheFuzz {
       held.tokens = join(held.tokens, more);
     } catch (KvCacheFullException e) {
       require(!room || full(more.length), () -> "there was room: " + e);
-      if (recurrent() && held.session.size() == 0) {
+      if (chosen.recurrent() && held.session.size() == 0) {
         held.tokens = new int[0];
         held.plain = 0;
       }
@@ -358,7 +323,7 @@ final class PrefixCacheFuzz {
   }
 
   private void fork(Held held) {
-    boolean full = sessions.size() == options.maxSequences();
+    boolean full = sessions.size() == chosen.options().maxSequences();
     try {
       Held copy = new Held(held.session.fork());
       copy.tokens = held.tokens;
@@ -411,16 +376,6 @@ final class PrefixCacheFuzz {
     }
   }
 
-  private boolean allowed(boolean mayBeUnsupported, Runnable call) {
-    try {
-      call.run();
-      return true;
-    } catch (UnsupportedOperationForModelException e) {
-      require(mayBeUnsupported, () -> "refused without a reason: " + e);
-      return false;
-    }
-  }
-
   private void check(Held held) {
     require(
         Arrays.equals(held.tokens, held.session.tokens()),
@@ -443,16 +398,6 @@ final class PrefixCacheFuzz {
     }
   }
 
-  private static int[] cells(LlamaSession session) {
-    session.enter();
-    try {
-      return NativeCells.positions(
-          session.nativeContext(), session.cells().sequence(), 0, NativeCells.END);
-    } finally {
-      session.exit();
-    }
-  }
-
   private void check(PrefixCache cache) {
     cache.verify();
     sessions.forEach(this::check);
@@ -464,7 +409,7 @@ final class PrefixCacheFuzz {
         stats.diskBytes() <= tiers.disk().map(PrefixCacheOptions.Disk::bytes).orElse(0L),
         stats::toString);
     require(stats.failures() == 0, stats::toString);
-    if (pieces() && options.unifiedKv() && !sessions.isEmpty()) {
+    if (pieces() && chosen.options().unifiedKv() && !sessions.isEmpty()) {
       int held = sessions.stream().mapToInt(each -> each.tokens.length).sum();
       int used = used(sessions.getFirst().session);
       require(
@@ -492,7 +437,7 @@ final class PrefixCacheFuzz {
     }
     append(held, tokens(1)); // of a recurrent state the logits are not there any more
     double[] actual = Differences.copy(held.session.logits());
-    try (LlamaContext context = model.newContext(options);
+    try (LlamaContext context = chosen.model().newContext(chosen.options());
         LlamaSession session = context.newSession()) {
       session.append(held.tokens);
       double difference = Differences.max(Differences.copy(session.logits()), actual);
@@ -512,10 +457,10 @@ final class PrefixCacheFuzz {
     if (random.nextInt(4) == 0) {
       context.close(); // with all that the cache holds
     } else {
-      if (pieces() && options.unifiedKv()) {
+      if (pieces() && chosen.options().unifiedKv()) {
         // The one session must not take anything from the cache.
         int resident = (int) cache.stats().residentTokens();
-        if (cache.stats().residentSequences() < options.maxSequences()) {
+        if (cache.stats().residentSequences() < chosen.options().maxSequences()) {
           try (LlamaSession session = context.newSession()) {
             require(used(session) == resident, "the cache's cells and no others");
             cache.close();
@@ -524,7 +469,7 @@ final class PrefixCacheFuzz {
         }
       }
       cache.close();
-      for (int i = 0; i < options.maxSequences(); i++) {
+      for (int i = 0; i < chosen.options().maxSequences(); i++) {
         context.newSession();
       }
     }
@@ -534,16 +479,6 @@ final class PrefixCacheFuzz {
       require(files.findAny().isEmpty(), "a file was left");
     } catch (IOException e) {
       throw new UncheckedIOException(e);
-    }
-  }
-
-  private static void require(boolean holds, String what) {
-    require(holds, () -> what);
-  }
-
-  private static void require(boolean holds, Supplier<String> what) {
-    if (!holds) {
-      throw new AssertionError(what.get());
     }
   }
 }

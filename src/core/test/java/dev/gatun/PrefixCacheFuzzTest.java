@@ -51,6 +51,6 @@ class PrefixCacheFuzzTest {
   }
 
   private Path shape(Family family, int layers, int headSize) {
-    return ReferenceFiles.write(folder, family, layers, 2 * headSize, 2, 1);
+    return SessionFuzz.shape(folder, family, layers, headSize);
   }
 }

@@ -239,6 +239,24 @@ class SavedStateTest {
   }
 
   @Test
+  void aRestoredSession_keepsTheCheckpointsThatItsOwnOptionsAllow() {
+    try (LlamaModel model = LlamaModel.load(file(RECURRENT));
+        LlamaContext context = model.newContext(options().withMaxSequences(2));
+        LlamaSession session = context.newSession(checkpoints(32));
+        LlamaSession other =
+            context.newSession(
+                SessionOptions.defaults()
+                    .withCheckpoints(CheckpointOptions.manual().withMaxCount(3)))) {
+      session.append(text(300, 4));
+      SessionState state = session.save();
+      assertTrue(state.checkpoints().size() > 3);
+      other.restore(state);
+      assertEquals(3, other.checkpoints().size());
+      assertEquals(state.checkpoints().getLast(), other.checkpoints().getLast());
+    }
+  }
+
+  @Test
   void aFailedAppend_returnsARecurrentSessionToItsCheckpoint() {
     try (LlamaModel model = LlamaModel.load(file(RECURRENT));
         LlamaContext context = model.newContext(options().withBatchTokens(128));

@@ -5,30 +5,20 @@ import dev.gatun.error.KvCacheFullException;
 import dev.gatun.error.OperationCancelledException;
 import dev.gatun.error.StateFormatException;
 import dev.gatun.error.UnsupportedOperationForModelException;
-import dev.gatun.internal.NativeCells;
 import dev.gatun.kv.KvCacheType;
-import dev.gatun.kv.OverflowPolicy;
-import dev.gatun.rope.Auto;
-import dev.gatun.rope.Dynamic;
-import dev.gatun.rope.FactorTable;
-import dev.gatun.rope.RopeScaling;
-import dev.gatun.rope.TwoBand;
 import dev.gatun.sampling.Sampler;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
-import java.util.Collections;
-import java.util.EnumMap;
 import java.util.List;
-import java.util.Map;
-import java.util.Random;
-import java.util.stream.Stream;
 
 /**
  * Drives contexts at random and holds each session against a plain list of tokens. Every refusal
  * must be one that the context's options explain.
+ *
+ * <p>One class although it is long: every step is held against the same lists.
  */
-final class SequenceFuzz {
+final class SequenceFuzz extends SessionFuzz<SequenceFuzz.Operation> {
   private static final int LONGEST_STATES = 40;
   private static final int OPERATIONS_A_CONTEXT = 40;
 
@@ -56,16 +46,15 @@ final class SequenceFuzz {
 
   /** By how often they come. */
   private static final List<Operation> MIX =
-      Stream.concat(
-              Arrays.stream(Operation.values()),
-              Stream.of(
-                  Operation.APPEND,
-                  Operation.APPEND,
-                  Operation.EVALUATE,
-                  Operation.DISCARD,
-                  Operation.DISCARD,
-                  Operation.RESTORE))
-          .toList();
+      mix(
+          Arrays.stream(Operation.values()),
+          List.of(
+              Operation.APPEND,
+              Operation.APPEND,
+              Operation.EVALUATE,
+              Operation.DISCARD,
+              Operation.DISCARD,
+              Operation.RESTORE));
 
   /** A session and what it must hold: a plain list of cells. */
   private static final class Held {
@@ -82,31 +71,16 @@ final class SequenceFuzz {
     }
   }
 
-  private record Saved(SessionState state, LlamaModel model, ContextOptions options) {}
+  private record Saved(SessionState state, FuzzContext of) {}
 
-  private final List<LlamaModel> models;
-  private final long seed;
-  private final Random random;
-  private final Map<Operation, Integer> counts = new EnumMap<>(Operation.class);
   private final List<Saved> states = new ArrayList<>();
   private final List<Held> sessions = new ArrayList<>();
-  private final List<String> history = new ArrayList<>();
   private int contexts;
   private int refusedContexts;
-  private int refusals;
   private int comparisons;
-  private LlamaModel model;
-  private ContextOptions options;
 
   SequenceFuzz(List<LlamaModel> models, long seed) {
-    this.models = models;
-    this.seed = seed;
-    this.random = new Random(seed);
-    this.model = models.getFirst();
-    this.options = ContextOptions.defaults();
-    for (Operation operation : Operation.values()) {
-      counts.put(operation, 0);
-    }
+    super(models, seed, Operation.class);
   }
 
   int refusedContexts() {
@@ -115,10 +89,6 @@ final class SequenceFuzz {
 
   int comparisons() {
     return comparisons;
-  }
-
-  int done(Operation operation) {
-    return counts.get(operation);
   }
 
   String summary() {
@@ -134,121 +104,21 @@ final class SequenceFuzz {
       try {
         done += drive(most);
       } catch (RuntimeException | Error e) {
-        throw new AssertionError(
-            "seed %d, %s with %s: %s".formatted(seed, model, options, history), e);
+        throw failure("", e);
       }
     }
   }
 
-  private <T> T any(List<T> list) {
-    return list.get(random.nextInt(list.size()));
-  }
-
   private void choose() {
-    if (contexts > 0 && random.nextInt(3) == 0) {
-      return; // as before, so that states fit
+    if (contexts == 0 || random.nextInt(3) > 0) { // else as before, so that states fit
+      chosen = FuzzContext.any(models, random);
     }
-    model = any(models);
-    int sequences = random.nextBoolean() ? 1 : 1 + random.nextInt(4);
-    List<KvCacheType> types = List.of(KvCacheType.values());
-    KvCacheType key =
-        switch (random.nextInt(4)) {
-          case 0 -> KvCacheType.F32;
-          case 1 -> KvCacheType.F16;
-          default -> any(types);
-        };
-    KvCacheType value = random.nextInt(3) > 0 ? key : any(types);
-    FlashAttention attention = any(List.of(FlashAttention.values()));
-    if (value.isQuantised() && attention == FlashAttention.OFF) {
-      attention = FlashAttention.ON; // the options refuse it by themselves
-    }
-    boolean unified = random.nextBoolean();
-    options =
-        ContextOptions.defaults()
-            .withContextTokens(unified ? 256 : 256 * sequences)
-            .withBatchTokens(any(List.of(16, 64, 512)))
-            .withMicroBatchTokens(any(List.of(8, 64, 512)))
-            .withThreads(1)
-            .withBatchThreads(1)
-            .withMaxSequences(sequences)
-            .withUnifiedKv(unified)
-            .withFullSlidingWindow(random.nextBoolean())
-            .withFlashAttention(attention)
-            .withKeyType(key)
-            .withValueType(value)
-            .withRopeScaling(scaling());
-  }
-
-  private RopeScaling scaling() {
-    int pairs = Math.max(1, headSize() / 2);
-    return switch (random.nextInt(18)) {
-      case 0 -> RopeScaling.none();
-      case 1 -> RopeScaling.linear(4);
-      case 2 -> RopeScaling.ntkAware(4);
-      case 3 -> RopeScaling.ntkFixed(4);
-      case 4 -> RopeScaling.yarn(4);
-      case 5 -> RopeScaling.yarn(3).withTruncate(false);
-      case 6 -> RopeScaling.llama3(4);
-      case 7 -> new RopeScaling.Frequency(500, 0.5);
-      case 8 -> new FactorTable(Collections.nCopies(pairs, 2.5), 1.1);
-      case 9 -> RopeScaling.selfExtend();
-      case 10 -> RopeScaling.rerope();
-      case 11 -> RopeScaling.leakyReRope();
-      case 12 -> RopeScaling.dualChunk();
-      case 13 -> new Dynamic(any(List.of(Dynamic.Family.values())));
-      case 14 -> RopeScaling.auto();
-      case 15 -> RopeScaling.dualChunk().withLogN(false);
-      default -> RopeScaling.modelDefault();
-    };
-  }
-
-  // ---- what the options explain -------------------------------------------------------------
-
-  private int headSize() {
-    return model.metadata().headSizeK().orElse(0);
-  }
-
-  private boolean recurrent() {
-    return model.isRecurrent() || model.isHybrid();
-  }
-
-  private boolean sliding() {
-    return model.slidingWindowTokens() > 0;
-  }
-
-  private boolean bands() {
-    RopeScaling scaling = options.ropeScaling();
-    boolean chosen =
-        scaling instanceof Auto
-            || (scaling instanceof Dynamic(Dynamic.Family family) && family == Dynamic.Family.AUTO);
-    return scaling instanceof TwoBand
-        || (chosen && options.flashAttention() != FlashAttention.OFF && !sliding() && !recurrent());
-  }
-
-  private boolean contextMayBeRefused() {
-    RopeScaling scaling = options.ropeScaling();
-    boolean scaled =
-        !(scaling instanceof RopeScaling.ModelDefault || scaling instanceof RopeScaling.None);
-    return (options.keyType().isQuantised() && headSize() % options.keyType().blockElements() != 0)
-        || (options.valueType().isQuantised()
-            && headSize() % options.valueType().blockElements() != 0)
-        || (bands() && options.flashAttention() == FlashAttention.OFF)
-        || (bands() && (sliding() || recurrent()))
-        || (scaled && recurrent())
-        || (scaling instanceof Dynamic && options.maxSequences() > 1);
-  }
-
-  private boolean keysCannotMove() {
-    KvCacheType key = options.keyType();
-    return recurrent()
-        || (sliding() && !options.fullSlidingWindow())
-        || key == KvCacheType.BF16
-        || (key.isQuantised() && headSize() % 64 != 0);
   }
 
   /** Whether the sessions may have used up the cells that they share. */
   private boolean poolIsFull(int more) {
     int used = sessions.stream().mapToInt(Held::size).sum();
+    ContextOptions options = chosen.options();
     return options.unifiedKv() && options.maxSequences() > 1 && used + more > 256;
   }
 
@@ -259,9 +129,9 @@ final class SequenceFuzz {
     sessions.clear();
     LlamaContext made;
     try {
-      made = model.newContext(options);
+      made = chosen.model().newContext(chosen.options());
     } catch (ContextCreateException | UnsupportedOperationForModelException e) {
-      require(contextMayBeRefused(), "the context was refused: " + e);
+      require(chosen.mayBeRefused(), "the context was refused: " + e);
       refusedContexts++;
       return 1;
     }
@@ -269,7 +139,7 @@ final class SequenceFuzz {
     try (LlamaContext context = made) {
       for (int i = 0; i < operations; i++) {
         Operation operation = any(MIX);
-        counts.merge(operation, 1, Integer::sum);
+        count(operation);
         if (sessions.isEmpty() || operation == Operation.OPEN) {
           open(context);
           continue;
@@ -289,31 +159,13 @@ final class SequenceFuzz {
   }
 
   private void open(LlamaContext context) {
-    boolean full = sessions.size() == options.maxSequences();
+    boolean full = sessions.size() == chosen.options().maxSequences();
     try {
-      sessions.add(new Held(context.newSession(sessionOptions())));
+      sessions.add(new Held(context.newSession(chosen.sessionOptions(random))));
       require(!full, "more sessions than sequences");
     } catch (IllegalStateException e) {
       require(full, "no session: " + e);
     }
-  }
-
-  /** A policy and a budget that work here. */
-  private SessionOptions sessionOptions() {
-    SessionOptions defaults = SessionOptions.defaults();
-    if (options.ropeScaling() instanceof Dynamic || random.nextBoolean()) {
-      return random.nextInt(4) > 0 ? defaults : defaults.withBudgetTokens(20 + random.nextInt(200));
-    }
-    int budget = 20 + random.nextInt(100);
-    OverflowPolicy policy =
-        switch (random.nextInt(3)) {
-          case 0 -> new OverflowPolicy.Streaming(1 + random.nextInt(4), random.nextInt(12), 150);
-          case 1 -> OverflowPolicy.shift(random.nextInt(8));
-          default -> OverflowPolicy.summarise(3, 5, dropped -> new int[] {7, 8, 9});
-        };
-    return keysCannotMove() && policy.movesPositions() || recurrent() || sliding()
-        ? defaults
-        : defaults.withOverflow(policy).withBudgetTokens(budget);
   }
 
   private void check(Held held) {
@@ -336,19 +188,17 @@ final class SequenceFuzz {
                     Arrays.toString(held.cells.positions())));
     require(held.session.droppedTokens() == held.cells.dropped(), "dropped tokens");
     require(held.session.remaining() >= 0, "remaining");
-    if (!recurrent() && !sliding()) {
-      SessionCells cells = held.session.cells();
-      int[] cached =
-          NativeCells.positions(held.session.nativeContext(), cells.sequence(), 0, NativeCells.END);
+    if (!chosen.recurrent() && !chosen.sliding()) {
+      int[] cached = cells(held.session);
       require(
-          Arrays.equals(cached, Arrays.copyOf(positions, cells.decoded())),
+          Arrays.equals(cached, Arrays.copyOf(positions, held.session.cells().decoded())),
           () -> "the cache has %s".formatted(Arrays.toString(cached)));
     }
   }
 
   private int[] tokens() {
     int count = random.nextInt(4) == 0 ? random.nextInt(280) : random.nextInt(24);
-    return random.ints(count, 3, ReferenceFiles.VOCABULARY).toArray();
+    return tokens(count);
   }
 
   private static void add(Held held, int... tokens) {
@@ -393,7 +243,7 @@ final class SequenceFuzz {
       case LOGITS -> logits(held);
       case TRUNCATE -> {
         int to = random.nextInt(held.size() + 1);
-        if (allowed(recurrent() || sliding(), () -> session.truncate(to))) {
+        if (allowed(chosen.recurrent() || chosen.sliding(), () -> session.truncate(to))) {
           held.cells.cutTo(to);
         }
       }
@@ -401,14 +251,16 @@ final class SequenceFuzz {
       case RETAIN -> retain(held);
       case SPLICE -> splice(held);
       case COMPACT ->
-          allowed(model.isRecurrent() && !model.isHybrid(), () -> session.context().compact());
+          allowed(
+              chosen.model().isRecurrent() && !chosen.model().isHybrid(),
+              () -> session.context().compact());
       case FORK -> fork(held);
       case CLEAR -> {
         session.clear();
         held.cells.clear();
       }
       case SAVE -> {
-        states.add(new Saved(session.save(), model, options));
+        states.add(new Saved(session.save(), chosen));
         require(states.getLast().state().size() == held.size(), "size of the state");
         if (states.size() > LONGEST_STATES) {
           states.remove(random.nextInt(states.size()));
@@ -444,7 +296,7 @@ final class SequenceFuzz {
 
   private void lostRoom(Held held) {
     refusals++;
-    if (recurrent() && held.session.size() == 0) {
+    if (chosen.recurrent() && held.session.size() == 0) {
       held.cells.clear(); // as its message says
     }
     if (held.cells.makesRoom()) {
@@ -456,21 +308,9 @@ final class SequenceFuzz {
 
   /** What a sliding window had to forget is read again, without gaps. */
   private void readAgain(Held held) {
-    if (sliding()) {
+    if (chosen.sliding()) {
       require(Arrays.equals(held.session.tokens(), held.cells.tokens()), "tokens read again");
       accept(held);
-    }
-  }
-
-  /** Runs a call that a model may not be able to do; tells whether it was done. */
-  private boolean allowed(boolean mayBeUnsupported, Runnable call) {
-    try {
-      call.run();
-      return true;
-    } catch (UnsupportedOperationForModelException e) {
-      require(mayBeUnsupported, () -> "refused without a reason: " + e);
-      refusals++;
-      return false;
     }
   }
 
@@ -492,7 +332,7 @@ final class SequenceFuzz {
       require(!room || poolIsFull(prompt.length + most), () -> "there was room: " + e);
       refusals++;
     } catch (UnsupportedOperationForModelException e) {
-      require(recurrent(), () -> "refused without a reason: " + e);
+      require(chosen.recurrent(), () -> "refused without a reason: " + e);
       refusals++;
     }
     int[] now = held.session.tokens();
@@ -500,7 +340,7 @@ final class SequenceFuzz {
     require(
         held.cells.makesRoom()
             || (Arrays.equals(now, 0, kept, before, 0, kept)
-                && (kept == before.length || recurrent())
+                && (kept == before.length || chosen.recurrent())
                 && now.length <= before.length + prompt.length + most),
         () -> "after generating: " + Arrays.toString(now) + ", before " + Arrays.toString(before));
     require(now.length <= held.cells.limit(), "the budget");
@@ -513,7 +353,7 @@ final class SequenceFuzz {
       return;
     }
     try {
-      allowed(recurrent(), () -> requireFinite(Differences.copy(held.session.logits())));
+      allowed(chosen.recurrent(), () -> requireFinite(Differences.copy(held.session.logits())));
       readAgain(held);
     } catch (KvCacheFullException e) {
       require(poolIsFull(1), () -> "there was room: " + e);
@@ -529,10 +369,12 @@ final class SequenceFuzz {
     try {
       boolean done =
           allowed(
-              end ? recurrent() || sliding() : keysCannotMove() || sliding(),
+              end
+                  ? chosen.recurrent() || chosen.sliding()
+                  : chosen.keysCannotMove() || chosen.sliding(),
               () -> held.session.discard(from, to));
       if (done) {
-        require(end || from == to || !keysCannotMove(), "moved what cannot move");
+        require(end || from == to || !chosen.keysCannotMove(), "moved what cannot move");
         held.cells.discard(from, to);
       }
     } catch (KvCacheFullException e) {
@@ -547,7 +389,7 @@ final class SequenceFuzz {
     for (int i = 0; i < held.size(); i++) {
       keep.set(i, random.nextInt(10) < share);
     }
-    boolean refused = recurrent() || options.ropeScaling() instanceof Dynamic;
+    boolean refused = chosen.recurrent() || chosen.isDynamic();
     if (allowed(refused, () -> held.session.retain(keep))) {
       require(!refused, "retained what cannot be");
       held.cells.retain(keep, held.session.cells().decoded());
@@ -560,8 +402,8 @@ final class SequenceFuzz {
     int removed = random.nextInt(3) == 0 ? 0 : random.nextInt(size - at + 1);
     int[] inserted = tokens();
     boolean fits = inserted.length - removed <= held.session.remaining();
-    boolean refused = keysCannotMove() || options.ropeScaling() instanceof Dynamic;
-    boolean mayBeRefused = refused || sliding(); // its old cells may be gone
+    boolean refused = chosen.keysCannotMove() || chosen.isDynamic();
+    boolean mayBeRefused = refused || chosen.sliding(); // its old cells may be gone
     try {
       if (allowed(mayBeRefused, () -> held.session.splice(at, removed, inserted))) {
         require(!refused && fits, "spliced what cannot be spliced");
@@ -574,7 +416,7 @@ final class SequenceFuzz {
   }
 
   private void fork(Held held) {
-    boolean full = sessions.size() == options.maxSequences();
+    boolean full = sessions.size() == chosen.options().maxSequences();
     try {
       Held copy = new Held(held.session.fork());
       copy.cells.accept(
@@ -600,8 +442,8 @@ final class SequenceFuzz {
       require(room, "restored more than fits");
       held.cells.accept(state.tokens(), state.positions(), 0);
     } catch (StateFormatException e) {
-      boolean same = saved.model() == model && saved.options().equals(options);
-      require(!same || options.ropeScaling() instanceof Dynamic, () -> "the same options: " + e);
+      boolean same = saved.of().equals(chosen);
+      require(!same || chosen.isDynamic(), () -> "the same options: " + e);
       refusals++;
     } catch (KvCacheFullException e) {
       require(!room || poolIsFull(state.size()), () -> "there was room: " + e);
@@ -661,11 +503,12 @@ final class SequenceFuzz {
    * tokens.
    */
   private void compare(Held held) {
-    boolean layers = sliding() || recurrent();
+    ContextOptions options = chosen.options();
+    boolean layers = chosen.sliding() || chosen.recurrent();
     boolean exact =
         options.keyType() == KvCacheType.F32
             && options.valueType() == KvCacheType.F32
-            && (options.flashAttention() == FlashAttention.OFF || bands());
+            && (options.flashAttention() == FlashAttention.OFF || chosen.bands());
     boolean halves = options.keyType() == KvCacheType.F16 && !options.valueType().isQuantised();
     if (layers || held.size() == 0 || !held.cells.isWhole() || !(exact || halves)) {
       return;
@@ -678,7 +521,7 @@ final class SequenceFuzz {
       return;
     }
     int[] tokens = held.session.tokens();
-    try (LlamaContext context = model.newContext(options);
+    try (LlamaContext context = chosen.model().newContext(options);
         LlamaSession session = context.newSession()) {
       session.append(tokens);
       if (!context.ropeScaling().equals(held.session.context().ropeScaling())) {
@@ -693,16 +536,6 @@ final class SequenceFuzz {
   private static void requireFinite(double[] logits) {
     for (double logit : logits) {
       require(Double.isFinite(logit), "a logit is not finite");
-    }
-  }
-
-  private static void require(boolean holds, String what) {
-    require(holds, () -> what);
-  }
-
-  private static void require(boolean holds, java.util.function.Supplier<String> what) {
-    if (!holds) {
-      throw new AssertionError(what.get());
     }
   }
 }

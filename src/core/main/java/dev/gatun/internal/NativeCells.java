@@ -20,6 +20,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.ref.Reference;
 import java.util.List;
+import java.util.function.Function;
 
 /**
  * The cells of a sequence, addressed by position: read out, added, made private, moved to the
@@ -260,7 +261,7 @@ public final class NativeCells {
     Status.check(what, status, error, failure(status));
   }
 
-  private static java.util.function.Function<String, RuntimeException> failure(int status) {
+  private static Function<String, RuntimeException> failure(int status) {
     return status == Status.NO_ROOM ? KvCacheFullException::new : DecodeException::new;
   }
 }

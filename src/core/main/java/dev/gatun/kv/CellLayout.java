@@ -205,9 +205,8 @@ public record CellLayout(
       require(
           rowBytes > 0 && rowBytes <= MAX_ROW_BYTES && rows > 0 && rows <= bytes.byteSize(),
           "have impossible rows");
-      long size = rows * rowBytes;
-      require(size <= bytes.byteSize() - at, "end too early");
-      at += size;
+      require(rows <= (bytes.byteSize() - at) / rowBytes, "end too early");
+      at += rows * rowBytes;
     }
 
     private int nextInt() {

@@ -85,7 +85,7 @@ final class EvictionSpec {
     }
 
     long number(long otherwise) {
-      return number(otherwise, 0, Integer.MAX_VALUE);
+      return number(otherwise, 0, Long.MAX_VALUE);
     }
 
     private long number(long otherwise, long least, long most) {

@@ -13,6 +13,14 @@ package dev.gatun.kv;
  * @param spans which neighbours stay too
  */
 public record ExpectedAttention(int window, int future, Spans spans) implements EvictionPolicy {
+  /** Checks the number of positions. */
+  public ExpectedAttention {
+    if (future < 1) {
+      throw new IllegalArgumentException(
+          "the rotation is averaged over at least 1 position, not " + future);
+    }
+  }
+
   @Override
   public String name() {
     return "expected:"

@@ -52,7 +52,7 @@ public enum KvCacheType {
   }
 
   /**
-   * Returns the bytes of a row.
+   * Returns the bytes of a row; {@link Long#MAX_VALUE} for more than that.
    *
    * @param elements elements in the row, a multiple of {@link #blockElements()}
    * @throws IllegalArgumentException if the block size does not divide the row
@@ -62,6 +62,6 @@ public enum KvCacheType {
       throw new IllegalArgumentException(
           "a row of %d elements is not whole blocks of %d".formatted(elements, blockElements));
     }
-    return elements / blockElements * blockBytes;
+    return KvPlan.times(elements / blockElements, blockBytes);
   }
 }

@@ -49,11 +49,11 @@ public record KvLayout(
    */
   public record Layer(boolean sliding, long heads, long keyHead, long valueHead) {
     long keyElements() {
-      return heads * keyHead;
+      return KvPlan.times(heads, keyHead);
     }
 
     long valueElements() {
-      return heads * valueHead;
+      return KvPlan.times(heads, valueHead);
     }
   }
 
@@ -102,9 +102,14 @@ public record KvLayout(
     long windowCells =
         settings.fullSlidingWindow()
             ? cells
-            : padded(Math.min(cells, windowTokens * (unified ? sequences : 1) + micro), CELLS);
+            : padded(
+                Math.min(
+                    cells, KvPlan.plus(KvPlan.times(windowTokens, unified ? sequences : 1), micro)),
+                CELLS);
     long window =
-        settings.fullSlidingWindow() ? cells : Math.min(windowCells, windowTokens + micro);
+        settings.fullSlidingWindow()
+            ? cells
+            : Math.min(windowCells, KvPlan.plus(windowTokens, micro));
 
     List<KvPlan.Group> groups = new ArrayList<>();
     group(KvPlan.Kind.FULL_ATTENTION, cells, cells, streams, settings).ifPresent(groups::add);
@@ -126,7 +131,7 @@ public record KvLayout(
         long keys = settings.keyType().rowBytes(layer.keyElements());
         long values = settings.valueType().rowBytes(valueElements(layer, settings));
         layers++;
-        bytesPerCell = KvPlan.plus(bytesPerCell, keys + values);
+        bytesPerCell = KvPlan.plus(bytesPerCell, KvPlan.plus(keys, values));
         bytes = KvPlan.plus(bytes, tensor(keys, cells * streams));
         bytes = KvPlan.plus(bytes, tensor(values, cells * streams));
       }

@@ -192,7 +192,8 @@ final class KvLayoutReader {
     if (layers == 0
         || model.embeddingLength().isEmpty()
         || (attention && model.headCount(0).isEmpty())
-        || (!attention && !recurrent)) {
+        || (!attention && !recurrent)
+        || model.number("full_attention_interval").orElse(1) == 0) {
       return Optional.empty();
     }
     List<KvLayout.Layer> cells = new ArrayList<>();

@@ -298,6 +298,7 @@ public final class PrefixTree<V> {
     lower.value = value.get();
     lower.parent = before;
     lower.heat = Math.max(lower.heat, upper.heat);
+    lower.used = Math.max(lower.used, upper.used);
     before.children.put(joined[0], lower);
     nodes.remove(upper);
   }

@@ -11,6 +11,13 @@ package dev.gatun.kv;
  * @param pool width of the pooling, in tokens
  */
 public record SnapKv(int window, int pool) implements EvictionPolicy {
+  /** Checks the width. */
+  public SnapKv {
+    if (pool < 1) {
+      throw new IllegalArgumentException("the pooling is at least 1 token wide, not " + pool);
+    }
+  }
+
   @Override
   public String name() {
     return "snapkv:" + window + "/" + pool;

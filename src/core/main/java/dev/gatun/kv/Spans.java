@@ -7,7 +7,8 @@ package dev.gatun.kv;
  * @param before most tokens before it
  * @param after most tokens after it
  * @param withinSentence whether they must belong to the same sentence
- * @param shared whether the tokens of a sentence share the mean of their scores
+ * @param shared whether the tokens of a sentence share the mean of their scores; only of whole
+ *     sentences, {@link #sentenceMeans()}
  */
 public record Spans(int before, int after, boolean withinSentence, boolean shared) {
   private static final int MOST = 1 << 20;
@@ -17,6 +18,10 @@ public record Spans(int before, int after, boolean withinSentence, boolean share
     if (before < 0 || after < 0) {
       throw new IllegalArgumentException(
           "a span cannot have %d tokens before and %d after".formatted(before, after));
+    }
+    if (shared && !(withinSentence && before == MOST && after == MOST)) {
+      throw new IllegalArgumentException(
+          "only whole sentences share their scores; take Spans.sentenceMeans()");
     }
   }
 

@@ -36,7 +36,7 @@ import java.util.zip.CRC32C;
 public final class StateFile {
   private static final int MAX_TOKENS = 1 << 28;
   private static final int MAX_SMALL_BYTES = 16 << 20;
-  private static final int MAX_LABEL_BYTES = StateSettings.MAX_TEXT_BYTES;
+  static final int MAX_LABEL_BYTES = StateSettings.MAX_TEXT_BYTES;
   private static final int CHUNK = 1 << 30;
   static final boolean WINDOWS = System.getProperty("os.name", "").startsWith("Windows");
 
@@ -124,12 +124,26 @@ public final class StateFile {
    * @throws StateFormatException if it is missing, damaged or no state file
    */
   public static StateFacts inspect(Path path) {
+    return small(path, path).facts;
+  }
+
+  /** Returns the tokens of a state file; its cells are neither read nor mapped. */
+  static int[] tokens(Path path) {
+    return small(path, path).tokens;
+  }
+
+  /** As {@link #inspect}, of a file that is going to have another name. */
+  static StateFacts inspect(Path path, Path name) {
+    return small(path, name).facts;
+  }
+
+  private static Small small(Path path, Path name) {
     try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
-      return small(channel, header(channel, path), path).facts;
+      return small(channel, header(channel, name), name);
     } catch (NoSuchFileException e) {
-      throw missing(path, e);
+      throw missing(name, e);
     } catch (IOException e) {
-      throw unreadable(path, e);
+      throw unreadable(name, e);
     }
   }
 
@@ -151,7 +165,10 @@ public final class StateFile {
    *
    * @param path the file; its folder must exist
    * @return what the file says about itself
-   * @throws UncheckedIOException if it cannot be written; the old file stays
+   * @throws UncheckedIOException if it cannot be written; the old file stays, unless the new one is
+   *     in place and only the folder could not be forced to the disk
+   * @throws IllegalArgumentException if it has a label or checkpoints that no file can hold; the
+   *     old file stays
    */
   public static StateFacts write(Path path, StateContent content) {
     return StateWriter.write(path, content);

@@ -23,7 +23,7 @@ record StateHeader(long fileBytes, long createdMillis, List<Section> sections) {
   private static final long MAGIC = 0x1A564B4E55544147L;
 
   private static final int ENTRY_BYTES = 32;
-  private static final int MAX_SECTIONS = 1024;
+  static final int MAX_SECTIONS = 1 << 16;
 
   /** What a section holds; the code in the file is the ordinal plus one. */
   enum Kind {

@@ -118,7 +118,7 @@ public final class StateStore {
       }
       int common;
       try {
-        common = common(StateFile.open(entry.path()).content().tokens(), tokens);
+        common = common(StateFile.tokens(entry.path()), tokens);
       } catch (StateFormatException _) {
         continue; // pruned or damaged since it was listed
       }
@@ -152,13 +152,15 @@ public final class StateStore {
    * @param maxAge longest time without use; negative for no bound
    */
   public List<Entry> prunable(long maxBytes, Duration maxAge) {
-    Instant oldest = maxAge.isNegative() ? Instant.MIN : Instant.now().minus(maxAge);
+    Instant now = Instant.now();
     List<Entry> going = new ArrayList<>();
     long kept = 0;
     boolean full = false;
     for (Entry entry : list()) {
       full |= entry.bytes() > maxBytes - kept;
-      if (full || entry.used().isBefore(oldest)) {
+      boolean old =
+          !maxAge.isNegative() && Duration.between(entry.used(), now).compareTo(maxAge) > 0;
+      if (full || old) {
         going.add(entry);
       } else {
         kept += entry.bytes();
@@ -168,7 +170,8 @@ public final class StateStore {
   }
 
   /**
-   * Removes files, and what faults have left over.
+   * Removes files, but for those that were written or marked as used since they were listed, and
+   * what faults have left over.
    *
    * @param entries from {@link #prunable}
    * @return the bytes that became free
@@ -177,7 +180,11 @@ public final class StateStore {
     long bytes = 0;
     try {
       for (Entry entry : entries) {
-        if (Files.deleteIfExists(entry.path())) {
+        boolean same =
+            attributes(entry.path())
+                .filter(now -> now.lastModifiedTime().toInstant().equals(entry.used()))
+                .isPresent();
+        if (same && Files.deleteIfExists(entry.path())) {
           bytes += entry.bytes();
         }
       }
@@ -200,7 +207,10 @@ public final class StateStore {
 
   private List<Path> files(String suffix) {
     try (Stream<Path> paths = Files.list(folder)) {
-      return paths.filter(path -> path.getFileName().toString().endsWith(suffix)).toList();
+      return paths
+          .filter(path -> path.getFileName().toString().endsWith(suffix))
+          .filter(Files::isRegularFile)
+          .toList();
     } catch (NoSuchFileException _) {
       return List.of();
     } catch (IOException e) {

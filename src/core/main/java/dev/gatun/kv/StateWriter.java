@@ -1,5 +1,6 @@
 package dev.gatun.kv;
 
+import dev.gatun.files.OwnerOnly;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
@@ -7,16 +8,16 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.FileAttribute;
-import java.nio.file.attribute.PosixFilePermissions;
 import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 
 /** Writes a state file whole or not at all. */
@@ -35,28 +36,46 @@ final class StateWriter {
 
   static StateFacts write(Path path, StateContent content) {
     List<Part> parts = parts(content);
+    requireReadable(content, parts);
     StateHeader header = header(parts, content.created().toEpochMilli());
     try {
       // A link stays a link; what it names is replaced.
       Path target = Files.isSymbolicLink(path) ? path.toRealPath() : path.toAbsolutePath();
-      Path folder = target.getParent();
+      if (target.getParent() == null) {
+        throw new FileSystemException(path.toString(), null, "a folder");
+      }
       Path temporary =
-          folder.resolve(
+          target.resolveSibling(
               TEMPORARY_PREFIX + HexFormat.of().toHexDigits(RANDOM.nextLong()) + TEMPORARY_SUFFIX);
       try {
         writeTo(temporary, header, parts);
-        Files.move(
-            temporary, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        // What could not be read back does not take the old file's place.
+        StateFacts facts = StateFile.inspect(temporary, path);
+        replace(target, temporary);
+        return facts;
       } finally {
         Files.deleteIfExists(temporary);
       }
-      forceFolder(folder);
     } catch (IOException e) {
       throw new UncheckedIOException(
           "the state cannot be saved to " + path + ": " + e + "; check the folder and its space",
           e);
     }
-    return StateFile.inspect(path);
+  }
+
+  private static void requireReadable(StateContent content, List<Part> parts) {
+    int label = content.label().getBytes(StandardCharsets.UTF_8).length;
+    if (label > StateFile.MAX_LABEL_BYTES) {
+      throw new IllegalArgumentException(
+          "a label has %,d bytes and may have %,d; shorten it"
+              .formatted(label, StateFile.MAX_LABEL_BYTES));
+    }
+    if (parts.size() > StateHeader.MAX_SECTIONS) {
+      int others = parts.size() - content.checkpoints().size();
+      throw new IllegalArgumentException(
+          "a state has %,d checkpoints and a file holds %,d; lower maxCount in CheckpointOptions"
+              .formatted(content.checkpoints().size(), StateHeader.MAX_SECTIONS - others));
+    }
   }
 
   private static List<Part> parts(StateContent content) {
@@ -110,7 +129,7 @@ final class StateWriter {
   private static void writeTo(Path file, StateHeader header, List<Part> parts) throws IOException {
     Set<StandardOpenOption> options =
         Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
-    try (FileChannel channel = FileChannel.open(file, options, ownerOnly(file))) {
+    try (FileChannel channel = FileChannel.open(file, options, OwnerOnly.attributes(file))) {
       all(channel, header.encode(), 0);
       for (int i = 0; i < parts.size(); i++) {
         MemorySegment bytes = parts.get(i).bytes();
@@ -134,21 +153,24 @@ final class StateWriter {
     }
   }
 
-  private static FileAttribute<?>[] ownerOnly(Path file) {
-    if (!file.getFileSystem().supportedFileAttributeViews().contains("posix")) {
-      return new FileAttribute<?>[0];
+  /**
+   * Puts a file in place of another one and makes the new name last. Windows does that by itself
+   * and cannot open a folder.
+   */
+  private static void replace(Path target, Path by) throws IOException {
+    if (StateFile.WINDOWS) {
+      move(by, target);
+      return;
     }
-    return new FileAttribute<?>[] {
-      PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"))
-    };
+    Path folder = Objects.requireNonNull(target.getParent(), "folder");
+    // Opened first: a folder that cannot be forced is found while the old file is in place.
+    try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
+      move(by, target);
+      channel.force(true);
+    }
   }
 
-  /** Makes the new name last. Windows does it by itself and cannot open a folder. */
-  private static void forceFolder(Path folder) throws IOException {
-    if (!StateFile.WINDOWS) {
-      try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
-        channel.force(true);
-      }
-    }
+  private static void move(Path from, Path to) throws IOException {
+    Files.move(from, to, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
   }
 }

@@ -61,6 +61,27 @@ class EvictionPolicyTest {
   }
 
   @Test
+  void anySeedThatIsTaken_isReadBack() {
+    EvictionPolicy policy = new RandomEviction(1L << 40);
+    assertEquals(policy, EvictionPolicy.parse(policy.name()));
+    assertThrows(IllegalArgumentException.class, () -> new RandomEviction(-1));
+  }
+
+  /** Whose names would be read back as other spans. */
+  @Test
+  void sharedScoresOfPartsOfSentences_areRefused() {
+    assertThrows(IllegalArgumentException.class, () -> new Spans(3, 7, true, true));
+    EvictionPolicy means = new Tova(Spans.sentenceMeans());
+    assertEquals(means, EvictionPolicy.parse(means.name()));
+  }
+
+  @Test
+  void widthsOfNothing_areRefused() {
+    assertThrows(IllegalArgumentException.class, () -> new SnapKv(32, 0));
+    assertThrows(IllegalArgumentException.class, () -> new ExpectedAttention(128, 0, Spans.none()));
+  }
+
+  @Test
   void random_dependsOnSeedAndPosition_only() {
     RandomEviction policy = new RandomEviction(5);
     float[] all = policy.score(FakeView.of(6));

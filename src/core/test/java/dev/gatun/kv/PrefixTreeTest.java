@@ -122,6 +122,19 @@ class PrefixTreeTest {
   }
 
   @Test
+  void joinedNodes_areAsYoungAsTheYounger() {
+    PrefixTree<Range> tree = tree();
+    Node<Range> upper = insert(tree, 1, 2);
+    Node<Range> lower = insert(tree, 1, 2, 3);
+    Node<Range> other = insert(tree, 7);
+    tree.touch(lower, 1);
+    tree.touch(other, 1);
+    tree.touch(upper, 1);
+    tree.join(upper);
+    assertEquals(Optional.of(other), tree.coldest(node -> true));
+  }
+
+  @Test
   void greedyDualSize_isLeastRecentlyUsed_whenEveryByteCostsTheSame_andKeepsWhatIsDearer() {
     GreedyDualSize order = new GreedyDualSize();
     double old = order.worth(100, 100);

@@ -1,21 +1,28 @@
 package dev.gatun.kv;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 class StateStoreTest {
@@ -114,6 +121,110 @@ class StateStoreTest {
     assertFalse(Files.exists(second));
     assertFalse(Files.exists(leftOver));
     assertTrue(Files.exists(beingWritten));
+  }
+
+  @Test
+  void aFolderThatIsNamedLikeAStateFile_isNone_andDoesNotHinderPruning() throws IOException {
+    StateStore store = StateStore.of(folder);
+    Path inside = Files.createDirectories(folder.resolve("backup.gkv/inside"));
+    Path file = save(store, MODEL, 100, 1);
+    assertEquals(List.of(file), store.list().stream().map(StateStore.Entry::path).toList());
+    store.remove(store.prunable(0, Duration.ofSeconds(-1)));
+    assertFalse(Files.exists(file));
+    assertTrue(Files.exists(inside));
+  }
+
+  @Test
+  void anAgeLongerThanAllTime_isNoBound() {
+    StateStore store = StateStore.of(folder);
+    save(store, MODEL, 100, 1);
+    assertEquals(List.of(), store.prunable(Long.MAX_VALUE, ChronoUnit.FOREVER.getDuration()));
+  }
+
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void find_mapsNoCells() throws IOException {
+    StateStore store = StateStore.of(folder);
+    save(store, MODEL, 100, 1, 2, 3);
+    Path best = save(store, MODEL, 100, 1, 2, 3, 4);
+    int[] text = {1, 2, 3, 4, 5};
+    assertEquals(Optional.of(new StateStore.Match(best, 4)), store.find(MODEL, SETTINGS, text));
+    List<String> mapped =
+        Files.readAllLines(Path.of("/proc/self/maps")).stream()
+            .filter(line -> line.contains(folder.toString()))
+            .toList();
+    assertEquals(List.of(), mapped);
+  }
+
+  @Test
+  void whatCouldNotBeReadBack_isNotWritten_andTheOldFileStays() throws IOException {
+    Path path = save(StateStore.of(folder), MODEL, 100, 1, 2, 3);
+    StateContent old = StateFile.open(path).content();
+    byte[] before = Files.readAllBytes(path);
+    for (StateContent content :
+        List.of(labelled(old, "x".repeat(70_000)), checkpointed(old, 70_000))) {
+      assertThrows(IllegalArgumentException.class, () -> StateFile.write(path, content));
+      assertArrayEquals(before, Files.readAllBytes(path));
+      try (Stream<Path> files = Files.list(folder)) {
+        assertEquals(List.of(path), files.toList());
+      }
+    }
+  }
+
+  @Test
+  void asManyCheckpointsAsASessionTakes_areWrittenAndRead() {
+    Path path = save(StateStore.of(folder), MODEL, 100, 1, 2, 3);
+    StateContent content = checkpointed(StateFile.open(path).content(), 2_000);
+    assertEquals(2_000, StateFile.write(path, content).checkpoints().size());
+    assertEquals(2_000, StateFile.open(path).content().checkpoints().size());
+  }
+
+  private static StateContent labelled(StateContent of, String label) {
+    return content(of, of.tokens(), of.checkpoints(), label);
+  }
+
+  /** A state of so many tokens with a checkpoint after each. */
+  private static StateContent checkpointed(StateContent of, int count) {
+    MemorySegment cells = MemorySegment.ofArray(new byte[1]);
+    return content(
+        of,
+        new int[count],
+        IntStream.rangeClosed(1, count).mapToObj(i -> new StateCheckpoint(i, cells)).toList(),
+        of.label());
+  }
+
+  private static StateContent content(
+      StateContent of, int[] tokens, List<StateCheckpoint> checkpoints, String label) {
+    return new StateContent(
+        of.fingerprint(),
+        of.modelName(),
+        of.contextTokens(),
+        of.settings(),
+        tokens,
+        IntStream.range(0, tokens.length).toArray(),
+        tokens.length,
+        of.cells(),
+        checkpoints,
+        label,
+        of.created());
+  }
+
+  @Test
+  void theRootOfAFileSystem_isNoPlaceForAState() {
+    StateContent content = StateFile.open(save(StateStore.of(folder), MODEL, 9, 1)).content();
+    assertThrows(UncheckedIOException.class, () -> StateFile.write(folder.getRoot(), content));
+  }
+
+  @Test
+  void whatIsUsedAfterItWasListed_isNotRemoved() throws IOException {
+    StateStore store = StateStore.of(folder);
+    Path file = save(store, MODEL, 100, 1);
+    age(file, 5);
+    List<StateStore.Entry> old = store.prunable(Long.MAX_VALUE, Duration.ofHours(1));
+    assertEquals(List.of(file), old.stream().map(StateStore.Entry::path).toList());
+    store.touch(file);
+    assertEquals(0, store.remove(old));
+    assertTrue(Files.exists(file));
   }
 
   @Test
