@@ -1,6 +1,7 @@
 package dev.gatun;
 
 import dev.gatun.error.LlamaException;
+import dev.gatun.files.OwnerOnly;
 import dev.gatun.kv.PageBounds;
 import java.io.FileNotFoundException;
 import java.io.IOException;
@@ -109,7 +110,7 @@ abstract sealed class PageStore implements PageBounds.Storage, AutoCloseable {
     InFile(Path path) {
       this.path = path;
       try {
-        Files.createFile(path);
+        Files.createFile(path, OwnerOnly.attributes(path));
       } catch (FileAlreadyExistsException e) {
         throw new LlamaException(
             path + " exists; name a new file, or delete it if a process that was killed left it",
