@@ -29,6 +29,11 @@ import java.util.Optional;
  * <p>Immutable; the calls take a session and run on the thread that drives its context.
  */
 public final class ChunkStore {
+  private static final PrefillProgress QUIET = (done, total) -> {};
+
+  /** Bytes of logits that a comparison keeps at a time. */
+  private static final long COMPARED_BYTES = 64 << 20;
+
   private final int[] prefix;
   private final SegmentAllocator storage;
 
@@ -51,7 +56,8 @@ public final class ChunkStore {
   public static ChunkStore behind(int... prefix) {
     if (prefix.length == 0) {
       throw new IllegalArgumentException(
-          "chunks need at least one token before them, which attention falls back on; give the begin-of-sequence token");
+          "chunks need at least one token before them, which attention falls back on; give the"
+              + " begin-of-sequence token");
     }
     return new ChunkStore(
         prefix.clone(), (size, align) -> Arena.ofAuto().allocate(size, align), false);
@@ -84,6 +90,19 @@ public final class ChunkStore {
    * @throws KvCacheFullException if prefix and chunk do not fit
    */
   public CachedChunk read(LlamaSession session, int... tokens) {
+    return read(session, tokens, Cancellation.never(), QUIET);
+  }
+
+  /**
+   * Reads a chunk; arguments and failures as in {@link #read(LlamaSession, int...)}.
+   *
+   * @param cancellation ends it, also inside a batch
+   * @param progress called after each batch of the chunk
+   * @throws dev.gatun.error.OperationCancelledException if it was cancelled; the session then holds
+   *     the prefix, or nothing
+   */
+  public CachedChunk read(
+      LlamaSession session, int[] tokens, Cancellation cancellation, PrefillProgress progress) {
     if (tokens.length == 0) {
       throw new IllegalArgumentException("a chunk has at least one token");
     }
@@ -91,9 +110,9 @@ public final class ChunkStore {
     requirePrefixOrNothing(session);
     requireRoom(session, tokens.length);
     if (session.size() == 0) {
-      session.append(prefix);
+      session.append(prefix, cancellation, QUIET);
     }
-    session.append(tokens);
+    session.append(tokens, cancellation, progress);
     session.enter();
     try {
       SessionCells cells = session.cells();
@@ -132,6 +151,22 @@ public final class ChunkStore {
    */
   public ChunkReport assemble(
       LlamaSession session, List<CachedChunk> chunks, ChunkOptions options) {
+    return assemble(session, chunks, options, Cancellation.never());
+  }
+
+  /**
+   * Puts chunks behind the prefix; arguments and failures as in {@link #assemble(LlamaSession,
+   * List, ChunkOptions)}.
+   *
+   * @param cancellation ends it, also inside a batch
+   * @throws dev.gatun.error.OperationCancelledException if it was cancelled; the session then holds
+   *     nothing more than the prefix
+   */
+  public ChunkReport assemble(
+      LlamaSession session,
+      List<CachedChunk> chunks,
+      ChunkOptions options,
+      Cancellation cancellation) {
     requireSupport(session);
     requirePrefixOrNothing(session);
     StateSettings settings = StateIdentity.settingsOfCells(session.context());
@@ -140,12 +175,12 @@ public final class ChunkStore {
     }
     requireRoom(session, chunks.stream().mapToInt(CachedChunk::size).sum());
     if (session.size() == 0) {
-      session.append(prefix);
+      session.append(prefix, cancellation, QUIET);
     }
     session.enter();
     try {
       session.requireIdle();
-      Operation operation = session.newOperation(Cancellation.never(), Optional.empty());
+      Operation operation = session.newOperation(cancellation, Optional.empty());
       ChunkAssembly assembly = new ChunkAssembly(session.cells(), chunks, options);
       session.run(operation, () -> assembly.run(operation));
       return assembly.report();
@@ -166,6 +201,22 @@ public final class ChunkStore {
    */
   public static ChunkDivergence compareWithFullPrefill(
       LlamaSession assembled, LlamaSession reference, int... continuation) {
+    return compareWithFullPrefill(assembled, reference, continuation, Cancellation.never());
+  }
+
+  /**
+   * Measures how far an assembled session is from one that has read everything; arguments as in
+   * {@link #compareWithFullPrefill(LlamaSession, LlamaSession, int...)}.
+   *
+   * @param cancellation ends it, also inside a batch
+   * @throws dev.gatun.error.OperationCancelledException if it was cancelled; the sessions are as
+   *     after a comparison
+   */
+  public static ChunkDivergence compareWithFullPrefill(
+      LlamaSession assembled,
+      LlamaSession reference,
+      int[] continuation,
+      Cancellation cancellation) {
     if (continuation.length == 0 || reference.size() > 0) {
       throw new IllegalArgumentException(
           "give at least one token to go on with, and a reference session that is empty");
@@ -178,23 +229,29 @@ public final class ChunkStore {
           "the sessions cannot be compared: " + String.join("; ", differences));
     }
     int size = assembled.size();
-    List<float[]> expected = new ArrayList<>();
+    int vocabulary = assembled.context().model().vocabularySize();
+    int most = Math.clamp(COMPARED_BYTES / (4L * vocabulary), 1, continuation.length);
     ChunkDivergence.Sum sum = new ChunkDivergence.Sum();
     try {
-      reference.append(assembled.tokens());
-      reference.evaluate(
-          continuation,
-          Cancellation.never(),
-          (_, logits) -> expected.add(logits.toArray(ValueLayout.JAVA_FLOAT)));
+      reference.append(assembled.tokens(), cancellation, QUIET);
+      for (int from = 0; from < continuation.length; from += most) {
+        int[] part =
+            Arrays.copyOfRange(continuation, from, Math.min(from + most, continuation.length));
+        List<float[]> expected = new ArrayList<>();
+        reference.evaluate(
+            part,
+            cancellation,
+            (_, logits) -> expected.add(logits.toArray(ValueLayout.JAVA_FLOAT)));
+        Iterator<float[]> next = expected.iterator();
+        assembled.evaluate(
+            part,
+            cancellation,
+            (_, logits) -> sum.add(next.next(), logits.toArray(ValueLayout.JAVA_FLOAT)));
+      }
     } finally {
       reference.clear();
+      assembled.truncate(size);
     }
-    Iterator<float[]> next = expected.iterator();
-    assembled.evaluate(
-        continuation,
-        Cancellation.never(),
-        (_, logits) -> sum.add(next.next(), logits.toArray(ValueLayout.JAVA_FLOAT)));
-    assembled.truncate(size);
     return sum.result();
   }
 

@@ -27,8 +27,9 @@ final class OverflowFlags {
         .value(
             "--evict",
             "POLICY",
-            "As --overflow evict:POLICY: snapkv, h2o, tova, keynorm, keydiff, sentences, ... (see evict-eval).",
-            v -> options = options.withOverflow(evict(v)))
+            "As --overflow evict:POLICY: snapkv, h2o, tova, keynorm, keydiff, sentences and more"
+                + " (see evict-eval).",
+            v -> options = options.withOverflow(evict("--evict", v)))
         .value(
             "--kv-budget",
             "N",
@@ -63,7 +64,7 @@ final class OverflowFlags {
         case "fail" -> plain(numbers, OverflowPolicy.fail());
         case "shift" -> OverflowPolicy.shift(numbers.isEmpty() ? 4 : Integer.parseInt(numbers));
         case "streaming" -> streaming(numbers);
-        case "evict" -> evict(numbers.isEmpty() ? "sentences" : numbers);
+        case "evict" -> evict("--overflow evict", numbers.isEmpty() ? "sentences" : numbers);
         default -> throw unknown(text);
       };
     } catch (NumberFormatException e) {
@@ -73,11 +74,11 @@ final class OverflowFlags {
     }
   }
 
-  private static OverflowPolicy evict(String policy) {
+  private static OverflowPolicy evict(String flag, String policy) {
     try {
       return OverflowPolicy.evict(EvictionPolicy.parse(policy));
     } catch (IllegalArgumentException e) {
-      throw CliException.usage("--evict: " + e.getMessage());
+      throw CliException.usage(flag + ": " + e.getMessage());
     }
   }
 
