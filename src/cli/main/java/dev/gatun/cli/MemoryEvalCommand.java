@@ -4,6 +4,7 @@ import dev.gatun.Cancellation;
 import dev.gatun.LlamaContext;
 import dev.gatun.LlamaModel;
 import dev.gatun.RetrievalOptions;
+import dev.gatun.error.OperationCancelledException;
 import dev.gatun.eval.MemoryAnswer;
 import dev.gatun.eval.MemoryResult;
 import dev.gatun.eval.MemoryRun;
@@ -27,6 +28,8 @@ final class MemoryEvalCommand extends Command {
   private int cells = options.residentTokens();
   private int recall = options.recallTokens();
   private long seed;
+  private int asked;
+  private int found;
 
   @Override
   String name() {
@@ -154,6 +157,9 @@ final class MemoryEvalCommand extends Command {
                   cancellation,
                   listener(io, bar));
       show(io, result);
+    } catch (OperationCancelledException e) {
+      interrupted(io);
+      throw e;
     }
     return ExitCode.OK;
   }
@@ -176,6 +182,13 @@ final class MemoryEvalCommand extends Command {
             .withRopeScaling(scaling));
   }
 
+  /** Says what was found by the time of an interruption. */
+  private void interrupted(Io io) {
+    if (asked > 0) {
+      io.note("%d of %d facts found so far".formatted(found, asked));
+    }
+  }
+
   private MemoryRun.Listener listener(Io io, ProgressBar bar) {
     return new MemoryRun.Listener() {
       @Override
@@ -185,6 +198,8 @@ final class MemoryEvalCommand extends Command {
 
       @Override
       public void onAnswer(MemoryAnswer answer) {
+        asked++;
+        found += answer.right() ? 1 : 0;
         if (flags.json()) {
           showJson(io, answer);
         } else if (!answer.right()) {
