@@ -29,7 +29,8 @@ final class ComputeFlags {
         .value(
             SharedFlag.FLASH_ATTENTION,
             v -> options = options.withFlashAttention(ContextFlags.flashAttention("-fa", v)))
-        .value(SharedFlag.SPARSE, v -> options = options.withSparseAttention(SparseFlag.parse(v)));
+        .value(SharedFlag.SPARSE, v -> options = options.withSparseAttention(SparseFlag.parse(v)))
+        .flag(SharedFlag.FULL_WINDOW, () -> options = options.withFullSlidingWindow(true));
   }
 
   private void threads(String value) {

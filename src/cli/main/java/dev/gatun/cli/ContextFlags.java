@@ -48,11 +48,7 @@ final class ContextFlags {
         .flag(
             "-nkvo,--no-kv-offload",
             "Keep the KV cache in host memory.",
-            () -> compute.change(options -> options.withOffloadKv(false)))
-        .flag(
-            "--swa-full",
-            "Keep the whole KV cache of sliding-window layers.",
-            () -> compute.change(options -> options.withFullSlidingWindow(true)));
+            () -> compute.change(options -> options.withOffloadKv(false)));
     rope.declare(table);
   }
 

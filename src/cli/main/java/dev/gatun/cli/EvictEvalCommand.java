@@ -147,6 +147,12 @@ final class EvictEvalCommand extends EvalCommand {
 
   @Override
   List<Eviction> tasks(LlamaModel model, String text) {
+    if (model.isRecurrent() || model.isHybrid()) {
+      throw CliException.usage(
+          model.description()
+              + " keeps a recurrent state, of which nothing can be evicted; name another model with"
+              + " -m");
+    }
     Eviction.Options options = new Eviction.Options(policies, budgets, modes, recall, windows);
     List<Eviction> tasks = new ArrayList<>();
     for (int length : flags.lengths(List.of(EvalFlags.trained(model, DEFAULT_TOKENS)))) {

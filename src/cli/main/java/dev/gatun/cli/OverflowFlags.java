@@ -1,6 +1,9 @@
 package dev.gatun.cli;
 
+import dev.gatun.LlamaContext;
+import dev.gatun.LlamaSession;
 import dev.gatun.SessionOptions;
+import dev.gatun.error.UnsupportedOperationForModelException;
 import dev.gatun.kv.EvictionPolicy;
 import dev.gatun.kv.OverflowPolicy;
 import java.util.OptionalInt;
@@ -49,6 +52,31 @@ final class OverflowFlags {
     }
     int cells = options.budgetTokens().orElse(contextTokens.orElse(Integer.MAX_VALUE));
     return Math.min(tokens, cells - 1);
+  }
+
+  /**
+   * Opens a session.
+   *
+   * @param what what the flags say, and more
+   * @throws CliException if the model does not allow what they say
+   */
+  static LlamaSession newSession(LlamaContext context, SessionOptions what) {
+    try {
+      return context.newSession(what);
+    } catch (UnsupportedOperationForModelException e) {
+      if (what.overflow() instanceof OverflowPolicy.Fail) {
+        throw e;
+      }
+      boolean window = context.model().slidingWindowTokens() > 0;
+      throw CliException.usage(
+          "--overflow "
+              + what.overflow().describe()
+              + ": "
+              + e.getMessage()
+              + "; on the command line: "
+              + (window ? "--swa-full, or " : "")
+              + "--overflow fail, which drops nothing");
+    }
   }
 
   /** What the flags say. */

@@ -140,7 +140,8 @@ final class RunCommand extends Command {
         adapters.apply(loaded, opened);
         output.start(
             loaded.file().path(), tokens.length, opened.contextTokens(), loaded.tokenizer());
-        try (LlamaSession session = opened.newSession(cache.options(overflow.options()))) {
+        try (LlamaSession session =
+            OverflowFlags.newSession(opened, cache.options(overflow.options()))) {
           if (parts != null) {
             return answer(loaded, plan, session, parts, read.with(options), output, cancellation);
           }

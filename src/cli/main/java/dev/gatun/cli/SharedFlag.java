@@ -16,6 +16,7 @@ enum SharedFlag {
   VALUE_TYPE("-ctv,--kv-v", "TYPE", "Type of the values in the KV cache (f16)."),
   FLASH_ATTENTION("-fa,--flash-attn", "on|off|auto", "Flash attention (auto)."),
   SPARSE(SparseFlag.NAME, "SPEC", SparseFlag.HELP),
+  FULL_WINDOW("--swa-full", "", "Keep the whole KV cache of sliding-window layers."),
   POLL("--poll", "0..100", "How eagerly threads wait for work (50)."),
   ANSWER_TOKENS(
       "--answer-tokens", "N", "Most tokens of an answer; they count into the length (24)."),

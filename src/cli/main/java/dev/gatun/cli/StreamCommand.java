@@ -87,7 +87,7 @@ final class StreamCommand extends Command {
           overflow.options().budgetTokens().orElse(EvalFlags.trained(model, Integer.MAX_VALUE));
       warnUntrained(io, model, cells);
       try (LlamaContext context = context(model, cells);
-          LlamaSession session = context.newSession(overflow.options())) {
+          LlamaSession session = OverflowFlags.newSession(context, overflow.options())) {
         if (every.isEmpty()) {
           run(io, StreamRun.of(session, bin, b -> show(io, b)), model, text, cancellation);
           return ExitCode.OK;

@@ -4,9 +4,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.gatun.gguf.SyntheticModel;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -115,6 +117,29 @@ class OverflowCommandsTest {
     Console.Result scaled =
         Console.run("stream", "-t", "1", "--tokens", "300", "--kv-budget", "400", "--rope", "yarn");
     assertEquals("", scaled.err());
+  }
+
+  @Test
+  void aModelThatCannotForget_isRefused_withTheFlagThatHelps() {
+    for (String shape : List.of("mamba-tiny", "gemma3-tiny")) {
+      Path model = folder.resolve(shape + ".gguf");
+      SyntheticModel.write(SyntheticModel.Shape.named(shape), BuiltinModel.path(), model, 1);
+      String[] line = {"stream", "-t", "1", "--tokens", "400", "-m", model.toString()};
+      Console.Result result = Console.run(line);
+      assertEquals(ExitCode.USAGE, result.code(), result.err());
+      assertTrue(result.err().contains("--overflow fail, which drops nothing"), result.err());
+      boolean window = shape.startsWith("gemma");
+      assertEquals(window, result.err().contains("--swa-full, or"), result.err());
+      List<String> helped = new ArrayList<>(List.of(line));
+      helped.addAll(
+          window ? List.of("--swa-full") : List.of("--overflow", "fail", "--kv-budget", "500"));
+      Console.Result good = Console.run(helped.toArray(String[]::new));
+      assertEquals(ExitCode.OK, good.code(), good.err());
+    }
+    Console.Result eviction =
+        Console.run("evict-eval", "-m", folder.resolve("mamba-tiny.gguf").toString());
+    assertEquals(ExitCode.USAGE, eviction.code(), eviction.err());
+    assertTrue(eviction.err().contains("name another model with -m"), eviction.err());
   }
 
   @Test
