@@ -16,6 +16,7 @@ import java.util.OptionalInt;
 /** Reads a text of any length through a few cells and tells what it costs and is worth. */
 final class StreamCommand extends Command {
   private static final int CHUNK_TOKENS = 4096;
+  static final int PART_CHARS = 1 << 16;
   private static final int DEFAULT_BIN = 100_000;
   private static final long MEBIBYTE = 1 << 20;
 
@@ -162,11 +163,17 @@ final class StreamCommand extends Command {
     } while (most > 0 && left > 0);
   }
 
-  /** Ends a part where a line ends, if one does. */
-  private static int partEnd(String text, int at) {
-    int end = Math.min(text.length(), at + (1 << 16));
-    int line = end == text.length() ? end - 1 : text.lastIndexOf('\n', end - 1);
-    return line > at ? line + 1 : end;
+  /** Ends a part where a line ends, if one does; never inside a character. */
+  static int partEnd(String text, int at) {
+    if (text.length() - at <= PART_CHARS) {
+      return text.length();
+    }
+    int end = at + PART_CHARS;
+    int line = text.lastIndexOf('\n', end - 1);
+    if (line > at) {
+      return line + 1;
+    }
+    return Character.isHighSurrogate(text.charAt(end - 1)) ? end - 1 : end;
   }
 
   private void show(Io io, StreamRun.Bin b) {

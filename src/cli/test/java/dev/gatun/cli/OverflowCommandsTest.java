@@ -143,6 +143,18 @@ class OverflowCommandsTest {
   }
 
   @Test
+  void stream_cutsATextAtLines_andNeverInsideACharacter() {
+    int most = StreamCommand.PART_CHARS;
+    String faces = "a" + "\ud83d\ude00".repeat(most);
+    assertEquals(most - 1, StreamCommand.partEnd(faces, 0));
+    assertEquals(2 * most - 1, StreamCommand.partEnd(faces, most - 1));
+    assertEquals(faces.length(), StreamCommand.partEnd(faces, faces.length() - most));
+    String lines = "x".repeat(most - 10) + "\n" + "y".repeat(most);
+    assertEquals(most - 9, StreamCommand.partEnd(lines, 0));
+    assertEquals(lines.length(), StreamCommand.partEnd(lines, lines.length() - 1));
+  }
+
+  @Test
   void stream_takesOneScaling() {
     for (String command : List.of("stream", "memory-eval")) {
       Console.Result result = Console.run(command, "--rope", "linear,yarn");
