@@ -143,7 +143,8 @@ final class RunCommand extends Command {
         try (LlamaSession session =
             OverflowFlags.newSession(opened, cache.options(overflow.options()))) {
           if (parts != null) {
-            return answer(loaded, plan, session, parts, read.with(options), output, cancellation);
+            return answer(
+                io, loaded, plan, session, parts, read.with(options), output, cancellation);
           }
           int reused = cache.restore(session, tokens, context, note -> note(io, note));
           int[] rest = Arrays.copyOfRange(tokens, reused, tokens.length);
@@ -160,6 +161,7 @@ final class RunCommand extends Command {
 
   /** Answers behind chunks. */
   private int answer(
+      Io io,
       LlamaModel loaded,
       ContextPlan plan,
       LlamaSession session,
@@ -178,7 +180,9 @@ final class RunCommand extends Command {
               parts.rest(), left.isPresent() ? options.withDeadline(left.get()) : options)) {
         code = show(generation, output);
       }
-      if (other != null && code == ExitCode.OK && session.droppedTokens() == 0) {
+      if (other != null && session.droppedTokens() > 0) {
+        note(io, "not compared with a full reading: a part of the text was dropped (--overflow)");
+      } else if (other != null && code == ExitCode.OK) {
         output.compared(ChunkFlags.compare(session, chunkTokens, other, cancellation));
       }
       return code;

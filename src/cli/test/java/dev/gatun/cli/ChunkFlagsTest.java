@@ -139,6 +139,26 @@ class ChunkFlagsTest {
   }
 
   @Test
+  void check_ofATextThatWasDropped_isLeftOut_andSaysSo() {
+    Console.Result result =
+        run(
+            "--chunk",
+            felix,
+            "--chunk-check",
+            "--overflow",
+            "streaming",
+            "--kv-budget",
+            "40",
+            "-n",
+            "60",
+            "--ignore-eos",
+            "Nora");
+    assertEquals(ExitCode.OK, result.code(), result.err());
+    assertTrue(result.err().contains("not compared with a full reading"), result.err());
+    assertFalse(result.err().contains("KL "), result.err());
+  }
+
+  @Test
   void aDocumentThatComesTwice_isReadOnce() {
     Console.Result result =
         run("--chunk", lena, "--chunk", felix, "--chunk", lena, "--ask", "Where does Lena live?");
