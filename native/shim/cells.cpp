@@ -196,6 +196,30 @@ int64_t release_rows(const cell_rows & rows, size_t used, size_t size) {
 #endif
 }
 
+// Takes a cell's entry to an empty cell; the rows were copied before.
+void move_entry(llama_kv_cells & cells, uint32_t from, uint32_t to, bool lean) {
+    const llama_pos position = cells.pos_get(from);
+    const llama_kv_cell_ext ext = cells.ext_get(from);
+    const llama_kv_cells::seq_set_t sequences = cells.seq_get_all(from);
+    std::vector<llama_seq_id> holders;
+    for (llama_seq_id s = 0; s < LLAMA_MAX_SEQ; s++) {
+        if (sequences.test(static_cast<size_t>(s))) {
+            holders.push_back(s);
+            gatun::enter(cells, from, s);
+        }
+    }
+    cells.rm(from);
+    cells.pos_set(to, position);
+    cells.ext_set(to, ext);
+    for (const llama_seq_id s : holders) {
+        if (lean && holders.size() > 1) {
+            gatun::join(cells, to, s);
+        } else {
+            cells.seq_add(to, s);
+        }
+    }
+}
+
 // Moves the used cells of one stream to its front, in their order. Returns how many moved.
 int64_t compact_stream(const llama_context * ctx, llama_kv_cache * cache, llama_seq_id seq) {
     llama_kv_cells & cells = cells_of(cache, seq);
@@ -213,17 +237,13 @@ int64_t compact_stream(const llama_context * ctx, llama_kv_cache * cache, llama_
         next++;
     }
     copy_rows(rows_of(ctx, cache, seq), from, to);
+    const bool lean = gatun::lean_cache(ctx->get_memory()) == cache;
     for (size_t i = 0; i < from.size(); i++) {
-        const llama_pos position = cells.pos_get(from[i]);
-        const llama_kv_cell_ext ext = cells.ext_get(from[i]);
-        const llama_kv_cells::seq_set_t sequences = cells.seq_get_all(from[i]);
-        cells.rm(from[i]);
-        cells.pos_set(to[i], position);
-        cells.ext_set(to[i], ext);
-        for (llama_seq_id s = 0; s < LLAMA_MAX_SEQ; s++) {
-            if (sequences.test(static_cast<size_t>(s))) {
-                cells.seq_add(to[i], s);
-            }
+        move_entry(cells, from[i], to[i], lean);
+    }
+    if (lean) {
+        for (uint32_t s = 0; s < llama_n_seq_max(ctx); s++) {
+            gatun::enter_ends(cells, static_cast<llama_seq_id>(s));
         }
     }
     gatun::search_behind_used(ctx, cache, seq);
@@ -477,6 +497,7 @@ int32_t gatun_cells_copy_private(struct llama_context * ctx, llama_seq_id seq, l
             for (size_t i = 0; i < shared[c].size(); i++) {
                 const llama_pos position = cells.pos_get(shared[c][i]);
                 const llama_kv_cell_ext ext = cells.ext_get(shared[c][i]);
+                gatun::enter(cells, shared[c][i], seq);
                 cells.seq_rm(shared[c][i], seq);
                 cells.pos_set(places[c][i], position);
                 cells.ext_set(places[c][i], ext);

@@ -17,6 +17,19 @@ inline llama_kv_cells & cells_of(llama_kv_cache * cache, llama_seq_id seq) {
     return const_cast<llama_kv_cells &>(cache->get_cells(seq));
 }
 
+// A sequence that shares cells is in their sets, and llama.cpp's sorted positions of it have the first and the last one
+// only (sharing.cpp). Enters a cell, which the sequence holds, in these.
+void enter(llama_kv_cells & cells, uint32_t i, llama_seq_id seq);
+// All cells of a range: before llama.cpp removes or moves them.
+void enter_all(llama_kv_cells & cells, llama_seq_id seq, llama_pos p0, llama_pos p1);
+// The first and the last one: after it.
+void enter_ends(llama_kv_cells & cells, llama_seq_id seq);
+// The cache whose cells sequences share by their sets alone; NULL when there is more to it: windows, a recurrent state,
+// a pool for each sequence, cells that hold more than a position.
+llama_kv_cache * lean_cache(llama_memory_i * memory);
+// Puts a sequence into the set of such a cell and nothing more; enter_ends has to follow.
+void join(llama_kv_cells & cells, uint32_t i, llama_seq_id seq);
+
 // Refuses when cached keys cannot be turned to other positions.
 void require_turnable(llama_context * ctx);
 // Turns the cached keys by the pending shifts of their cells. The rows of all other cells stay as they are, bit by bit.

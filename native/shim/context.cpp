@@ -7,6 +7,7 @@
 #include "llama-model.h"
 
 #include <atomic>
+#include <limits>
 #include <memory>
 #include <mutex>
 
@@ -258,6 +259,9 @@ int32_t gatun_state_seq_set(struct llama_context * ctx, const uint8_t * src, siz
         require_sequence(ctx, seq);
         require(src != nullptr && read != nullptr, "src and read may not be NULL");
         finish_copies(ctx);
+        if (llama_kv_cache * cache = gatun::lean_cache(ctx->get_memory())) {
+            gatun::enter_all(gatun::cells_of(cache, seq), seq, 0, std::numeric_limits<llama_pos>::max());
+        }
         *read = llama_state_seq_set_data_ext(ctx, src, size, seq, flags);
         if (gatun_rope * rope = gatun::rope_of(ctx)) {
             rope->invalidate_pages();

@@ -152,6 +152,15 @@ GATUN_API int32_t gatun_rope_set(struct gatun_rope * rope, const struct gatun_ro
 // NULL is allowed.
 GATUN_API void gatun_rope_free(struct gatun_rope * rope);
 
+// llama_memory_seq_cp and llama_memory_seq_rm. In a unified cache of attention layers alone a sequence that shares cells
+// takes no memory for them: llama.cpp would keep 48 bytes for each. Sequences that were shared so are shared and cut by
+// these two functions only. *removed is 0 when the memory cannot forget that part. Negative p0 and p1: from the
+// beginning, to the end; a negative seq is refused.
+GATUN_API int32_t gatun_memory_share(struct llama_context * ctx, llama_seq_id from, llama_seq_id to, llama_pos p0,
+                                     llama_pos p1, char * err, size_t err_cap);
+GATUN_API int32_t gatun_memory_remove(struct llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1,
+                                      int32_t * removed, char * err, size_t err_cap);
+
 // llama_memory_seq_add and llama_memory_seq_div, and at once the turn of the cached keys that llama.cpp leaves to the
 // next decode: afterwards the state is whole. Under every scaling the keys keep their length. GATUN_INVALID_ARGUMENT,
 // with nothing changed, when the memory cannot shift, when the context has YaRN's own parameters and no gatun_rope,
@@ -379,6 +388,12 @@ struct gatun_sparse_counts {
     double recall;    // mean share of full attention on the met keys; 0 when nothing was measured
     double least;     // smallest share
 };
+
+// From the next decode on the attention of the layers that keep the whole text is ours, which in a micro batch of one
+// sequence (for each stream) meets the cells by position: the result does not depend, to the last bit, on which cells
+// the sequence got. On the CPU, with flash attention; with a far band it is always so. GATUN_INVALID_ARGUMENT where it
+// cannot be.
+GATUN_API int32_t gatun_attend_in_order(struct llama_context * ctx, bool on, char * err, size_t err_cap);
 
 // Reads the counts since the last reset, then resets them when `reset`.
 GATUN_API int32_t gatun_sparse_read(struct llama_context * ctx, bool reset, struct gatun_sparse_counts * out, char * err,

@@ -1,5 +1,5 @@
-// Sixteen floats at a time, and what rows of a cache are converted with. For the kernel's translation unit only: what is
-// inlined there is compiled for each instruction set.
+// Sixteen floats at a time, and what rows of a cache are converted with. What the kernel inlines
+// is compiled for each instruction set.
 #pragma once
 
 #include "two_band.hpp"
@@ -79,6 +79,10 @@ GATUN_INLINE float sum_of(lanes v) {
         s += v[i];
     }
     return s;
+}
+
+inline const char * row_of(const ggml_tensor * t, int64_t i1, int64_t i2, int64_t i3) {
+    return static_cast<const char *>(t->data) + i1 * t->nb[1] + i2 * t->nb[2] + i3 * t->nb[3];
 }
 
 GATUN_INLINE float half_to_float(uint16_t h) {

@@ -39,7 +39,9 @@ struct gatun_rope {
     // Lets attention be observed from the next decode on; NULL: no more. Fails where our kernel cannot run.
     void observe(std::unique_ptr<gatun::attention_observer> by);
     gatun::attention_observer * observer() const { return watcher.get(); }
-    // Leaves keys out from the next decode on; NULL: no more. Fails where our kernel cannot run.
+    // Meets cells by position from the next decode on. Fails where our kernel cannot run, as leave_out does.
+    void attend_in_order(bool on);
+    // Leaves keys out from the next decode on; NULL: no more.
     void leave_out(std::unique_ptr<gatun::sparse_attention> what);
     gatun::sparse_attention * sparse() const { return limits.get(); }
     std::unique_ptr<gatun::page_index> new_page_index(const gatun::page_index::settings & settings) const;
@@ -91,7 +93,7 @@ struct gatun_rope {
     void change_shift(ggml_tensor * node);
     void change_two_band(ggml_tensor * node);
     void change_attention(ggml_tensor * node);
-    bool our_attention() const { return two_bands() || watcher != nullptr || limits != nullptr; }
+    bool our_attention() const { return two_bands() || watcher != nullptr || limits != nullptr || in_order; }
     void begin_batch(const ggml_tensor * cells);
     void change_plain_attention(ggml_tensor * node);
     gatun::query_rotation rotation_of(const ggml_tensor * query, int il);
@@ -99,6 +101,7 @@ struct gatun_rope {
     void watch(const ggml_tensor * node, int il);
     void read_mask(const ggml_tensor * mask);
     void read_cells();
+    void order_cells();
     void bound_blocks(uint32_t stream, uint32_t used);
     void derive_frequencies();
     int layer_of_storage(const ggml_tensor * node, int depth) const;
@@ -118,6 +121,7 @@ struct gatun_rope {
     int mixed = 0;
     std::unique_ptr<gatun::attention_observer> watcher;
     std::unique_ptr<gatun::sparse_attention> limits;
+    bool in_order = false;            // our kernel, which meets cells by position, in any case
     bool new_mask = false;            // of a micro batch whose mask was not looked at yet
     std::vector<int64_t> written;     // the cells of the micro batch: stream * size + cell
     int last_written_layer = 0;

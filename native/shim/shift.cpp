@@ -127,6 +127,9 @@ void shift(llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1, Ch
             }
         }
     }
+    for (llama_kv_cache * cache : attention_caches(memory)) {
+        gatun::enter_all(gatun::cells_of(cache, seq), seq, 0, std::numeric_limits<llama_pos>::max());
+    }
     change(memory);
     if (dynamic_cast<llama_kv_cache_iswa *>(memory) != nullptr) {
         for (llama_kv_cache * cache : attention_caches(memory)) {

@@ -136,6 +136,13 @@ int32_t gatun_sparse_set(struct llama_context * ctx, const struct gatun_sparse_p
     });
 }
 
+int32_t gatun_attend_in_order(struct llama_context * ctx, bool on, char * err, size_t err_cap) {
+    return guarded("gatun_attend_in_order", err, err_cap, [&]() -> int32_t {
+        sparse_rope(ctx).attend_in_order(on);
+        return GATUN_OK;
+    });
+}
+
 int32_t gatun_sparse_read(struct llama_context * ctx, bool reset, struct gatun_sparse_counts * out, char * err,
                           size_t err_cap) {
     return guarded("gatun_sparse_read", err, err_cap, [&]() -> int32_t {

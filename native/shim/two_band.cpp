@@ -1,10 +1,11 @@
-// The attention kernel, and the maps behind it. One file although it is long: what is inlined into the kernel is
-// compiled for each instruction set together with it.
+// The attention kernel. What is inlined into it is compiled for each instruction set together with it: it stands in
+// headers.
 #include "two_band.hpp"
 
 #include "lanes.hpp"
-#include "observe.hpp"
+#include "notes.hpp"
 #include "page_choice.hpp"
+#include "tiles.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -13,168 +14,10 @@
 
 namespace gatun {
 
-double two_band_map::key_position(int32_t p) const {
-    switch (kind) {
-        case far_kind::self_extend: return p / group;
-        case far_kind::re_rope: return 0;
-        case far_kind::leaky_re_rope: return p / factor;
-        case far_kind::dual_chunk: return p % stride();
-        case far_kind::none: break;
-    }
-    return p;
-}
-
-double two_band_map::query_position(int variant, int32_t p) const {
-    if (kind == far_kind::dual_chunk) {
-        const int32_t local = p % stride();
-        return variant == 0 ? local : variant == 1 ? std::min(local + stride(), chunk - 1) : chunk - 1;
-    }
-    if (variant == 0) {
-        return p;
-    }
-    switch (kind) {
-        case far_kind::self_extend: return p / group + window - window / group;
-        case far_kind::re_rope: return window;
-        case far_kind::leaky_re_rope: return p / factor + window - window / factor;
-        case far_kind::dual_chunk:
-        case far_kind::none: break;
-    }
-    return p;
-}
-
-int two_band_map::variant(int32_t query, int32_t key) const {
-    if (kind == far_kind::dual_chunk) {
-        return std::clamp(query / stride() - key / stride(), 0, 2);
-    }
-    return kind == far_kind::none || query - key < window ? 0 : 1;
-}
-
-int32_t two_band_map::turn_index(int32_t p) const {
-    return kind == far_kind::self_extend ? p - p / group : p;
-}
-
-double two_band_map::turn_scale() const {
-    return kind == far_kind::leaky_re_rope ? 1 - 1 / factor : 1;
-}
-
-namespace {
-
-constexpr int LOW_BITS = 8;
-
-void append_turns(std::vector<float> & table, const std::vector<double> & frequencies, double position) {
-    for (const double frequency : frequencies) {
-        table.push_back(static_cast<float>(std::cos(position * frequency)));
-        table.push_back(static_cast<float>(std::sin(position * frequency)));
-    }
-}
-
-} // namespace
-
-void phase_table::reset(std::vector<double> with) {
-    frequencies = std::move(with);
-    low.clear();
-    high.clear();
-    for (int p = 0; p < 1 << LOW_BITS; p++) {
-        append_turns(low, frequencies, p);
-    }
-}
-
-void phase_table::reserve(int32_t end) {
-    const size_t rows = (static_cast<size_t>(std::max(end, 1)) >> LOW_BITS) + 1;
-    for (size_t row = high.size() / (frequencies.size() * 2); row < rows; row++) {
-        append_turns(high, frequencies, static_cast<double>(row << LOW_BITS));
-    }
-}
-
-void phase_table::at(int32_t position, float * out) const {
-    const size_t width = frequencies.size() * 2;
-    const float * a = low.data() + static_cast<size_t>(position & ((1 << LOW_BITS) - 1)) * width;
-    const float * b = high.data() + static_cast<size_t>(position >> LOW_BITS) * width;
-    for (size_t i = 0; i < width; i += 2) {
-        out[i] = a[i] * b[i] - a[i + 1] * b[i + 1];
-        out[i + 1] = a[i + 1] * b[i] + a[i] * b[i + 1];
-    }
-}
-
-// ---- the kernel -------------------------------------------------------------------------------------------------------
 // Flash attention: tiles of queries of the heads that share a key head, blocks of keys, a running maximum and sum. All
 // arithmetic in float32. It is compiled once for each instruction set below and chosen at run time.
 
 namespace {
-
-constexpr int BLOCK = 64; // keys at a time
-constexpr int ROWS = 64;  // query rows at a time, about
-
-// c[r][n] = or += sum_k a[r][k] b[k][n], for `R` rows; n a multiple of LANES.
-template <int R>
-GATUN_INLINE void multiply_rows(const float * a, int lda, const float * b, int ldb, float * c, int ldc, int n, int k,
-                                bool add) {
-    for (int n0 = 0; n0 < n; n0 += LANES) {
-        lanes sum[R];
-        for (int r = 0; r < R; r++) {
-            sum[r] = add ? load(c + r * ldc + n0) : lanes{};
-        }
-        for (int i = 0; i < k; i++) {
-            const lanes bi = load(b + static_cast<int64_t>(i) * ldb + n0);
-            for (int r = 0; r < R; r++) {
-                sum[r] += a[r * lda + i] * bi;
-            }
-        }
-        for (int r = 0; r < R; r++) {
-            store(c + r * ldc + n0, sum[r]);
-        }
-    }
-}
-
-template <int R>
-GATUN_INLINE void multiply(const float * a, int lda, const float * b, int ldb, float * c, int ldc, int rows, int n, int k,
-                           bool add) {
-    int r = 0;
-    for (; r + R <= rows; r += R) {
-        multiply_rows<R>(a + r * lda, lda, b, ldb, c + r * ldc, ldc, n, k, add);
-    }
-    if (R > 4 && r + 4 <= rows) {
-        multiply_rows<4>(a + r * lda, lda, b, ldb, c + r * ldc, ldc, n, k, add);
-        r += 4;
-    }
-    if (r + 2 <= rows) {
-        multiply_rows<2>(a + r * lda, lda, b, ldb, c + r * ldc, ldc, n, k, add);
-        r += 2;
-    }
-    if (r < rows) {
-        multiply_rows<1>(a + r * lda, lda, b, ldb, c + r * ldc, ldc, n, k, add);
-    }
-}
-
-// Scores of a few query rows, as when one token is decoded: the rows stand side by side in the lanes, so that the keys
-// need not be transposed. queries: [d][LANES]; keys: [BLOCK][d]; scores: [rows][BLOCK].
-GATUN_INLINE void score_few(const float * queries, const float * keys, float * scores, int rows, int d) {
-    constexpr int KEYS = 4;
-    for (int b = 0; b < BLOCK; b += KEYS) {
-        lanes sum[KEYS] = {};
-        const float * key = keys + static_cast<int64_t>(b) * d;
-        for (int x = 0; x < d; x++) {
-            const lanes q = load(queries + static_cast<int64_t>(x) * LANES);
-            for (int i = 0; i < KEYS; i++) {
-                sum[i] += key[i * d + x] * q;
-            }
-        }
-        for (int i = 0; i < KEYS; i++) {
-            for (int r = 0; r < rows; r++) {
-                scores[r * BLOCK + b + i] = sum[i][r];
-            }
-        }
-    }
-}
-
-// [BLOCK][d] to [d][BLOCK].
-GATUN_INLINE void transpose(const float * from, float * to, int d) {
-    for (int i = 0; i < BLOCK; i++) {
-        for (int x = 0; x < d; x++) {
-            to[static_cast<int64_t>(x) * BLOCK + i] = from[static_cast<int64_t>(i) * d + x];
-        }
-    }
-}
 
 // Buffers of one thread.
 struct scratch {
@@ -185,101 +28,6 @@ struct scratch {
 scratch & thread_scratch() {
     static thread_local scratch mine;
     return mine;
-}
-
-const char * row_of(const ggml_tensor * t, int64_t i1, int64_t i2, int64_t i3) {
-    return static_cast<const char *>(t->data) + i1 * t->nb[1] + i2 * t->nb[2] + i3 * t->nb[3];
-}
-
-// The slope of a head, as ggml's attention has it.
-GATUN_INLINE float bias_slope(float max_bias, int64_t n_heads, int64_t head) {
-    int64_t power = 1;
-    while (power * 2 <= n_heads) {
-        power *= 2;
-    }
-    return head < power ? std::pow(std::exp2(-max_bias / static_cast<float>(power)), static_cast<float>(head + 1))
-                        : std::pow(std::exp2(-max_bias / 2 / static_cast<float>(power)),
-                                   static_cast<float>(2 * (head - power) + 1));
-}
-
-// Keeps an observed query as it was before the rotation.
-GATUN_INLINE void capture(const two_band_layer & layer, attention_observer & observer, int64_t token, int64_t head,
-                          const float * query, int d, bool plain) {
-    float * to = observer.query(layer.index, token, head);
-    if (to == nullptr) {
-        return;
-    }
-    std::memcpy(to, query, sizeof(float) * static_cast<size_t>(d));
-    if (!plain) {
-        return; // it came without rotation, and is no longer mixed
-    }
-    if (layer.hadamard > 0) {
-        mix(to, d, layer.hadamard);
-    }
-    const query_rotation & rotation = layer.rotation;
-    const int pairs = static_cast<int>(rotation.frequencies.size());
-    float * x = to + rotation.offset;
-    float * y = x + (rotation.adjacent ? 1 : pairs);
-    const int step = rotation.adjacent ? 2 : 1;
-    const int32_t position = layer.batch->positions[static_cast<size_t>(token)];
-    for (int i = 0; i < pairs; i++) {
-        const double angle = position * rotation.frequencies[static_cast<size_t>(i)];
-        const float c = static_cast<float>(std::cos(angle)) / rotation.length;
-        const float s = static_cast<float>(std::sin(angle)) / rotation.length;
-        const float a = x[i * step];
-        const float b = y[i * step];
-        x[i * step] = a * c + b * s;
-        y[i * step] = b * c - a * s;
-    }
-}
-
-// Adds the probabilities of one query of one head. scores: padded to whole blocks; they become the probabilities.
-GATUN_INLINE void record(attention_observer & observer, const two_band_layer & layer, int thread, int64_t token,
-                         int64_t head, int64_t stream, int64_t n_cells, float * scores, float maximum, float factor) {
-    for (int64_t i = 0; i < n_cells; i += LANES) {
-        store(scores + i, exp_lanes(load(scores + i) - maximum) * factor);
-    }
-    const auto add = [&](float * sums) {
-        for (int64_t i = 0; i < n_cells; i++) {
-            sums[i] += scores[i];
-        }
-    };
-    const auto most = [&](float * maxima) {
-        for (int64_t i = 0; i < n_cells; i++) {
-            maxima[i] = std::max(maxima[i], scores[i]);
-        }
-    };
-    const attention_observer::accumulators to = observer.of(thread, layer.index, head, stream);
-    add(to.sums);
-    most(to.maxima);
-    if (observer.is_last(token)) {
-        add(to.last);
-    }
-    if (to.head_sums != nullptr) {
-        add(to.head_sums);
-        most(to.head_maxima);
-    }
-}
-
-// Adds how much of a query's full attention falls on what it met. full: scores of all cells; met: minus infinity where not.
-GATUN_INLINE void measure(sparse_counts & counts, const float * full, const float * met, int64_t n_cells) {
-    float most = MINUS_INFINITY;
-    for (int64_t i = 0; i < n_cells; i++) {
-        most = std::max(most, full[i]);
-    }
-    if (most == MINUS_INFINITY) {
-        return;
-    }
-    double all = 0;
-    double of_met = 0;
-    for (int64_t i = 0; i < n_cells; i++) {
-        const double weight = std::exp(static_cast<double>(full[i]) - most);
-        all += weight;
-        of_met += met[i] == MINUS_INFINITY ? 0 : weight;
-    }
-    counts.measured++;
-    counts.recall += of_met / all;
-    counts.least = std::min(counts.least, of_met / all);
 }
 
 template <int R>
@@ -436,12 +184,18 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
         std::fill_n(maxima, rows, MINUS_INFINITY);
         std::fill_n(totals, rows, 0.0f);
 
+        // Cells other than one after another: the chosen ones, or those of the sequence by position.
+        const std::vector<int32_t> * list = some ? &s.pages.cells : nullptr;
+        if (!some && !patterned && batch.scores == nullptr && first_stream < batch.order.size() &&
+            !batch.order[first_stream].empty()) {
+            list = &batch.order[first_stream];
+        }
         int64_t attended = 0;
         // Two passes when it is measured: first the scores of all, then what is met.
         for (int pass = measured ? 0 : 1; pass < 2; pass++)
-        for (int64_t c0 = 0, end = pass == 1 && some ? static_cast<int64_t>(s.pages.cells.size()) : n_cells; c0 < end;
+        for (int64_t c0 = 0, end = pass == 1 && list != nullptr ? static_cast<int64_t>(list->size()) : n_cells; c0 < end;
              c0 += BLOCK) {
-            const int32_t * listed = pass == 1 && some ? s.pages.cells.data() + c0 : nullptr;
+            const int32_t * listed = pass == 1 && list != nullptr ? list->data() + c0 : nullptr;
             const auto cell = [&](int i) { return listed != nullptr ? listed[i] : c0 + i; };
             const int n = static_cast<int>(std::min<int64_t>(BLOCK, end - c0));
             const bool limited = patterned && pass == 1;
@@ -692,37 +446,7 @@ attend_function choose() {
     return attend_any;
 }
 
-template <class Row>
-void for_rows(ggml_tensor * dst, int ith, int nth, Row && row) {
-    const ggml_tensor * from = dst->src[0];
-    const int64_t heads = dst->ne[1];
-    const int64_t n = heads * dst->ne[2];
-    for (int64_t i = n * ith / nth; i < n * (ith + 1) / nth; i++) {
-        const char * in = row_of(from, i % heads, i / heads, 0);
-        float * out = reinterpret_cast<float *>(const_cast<char *>(row_of(dst, i % heads, i / heads, 0)));
-        if (static_cast<const void *>(in) != out) {
-            std::memcpy(out, in, sizeof(float) * static_cast<size_t>(dst->ne[0]));
-        }
-        row(i / heads, out);
-    }
-}
-
 } // namespace
-
-void two_band_copy(ggml_tensor * dst, int ith, int nth, void *) {
-    for_rows(dst, ith, nth, [](int64_t, float *) {});
-}
-
-void two_band_rotate_keys(ggml_tensor * dst, int ith, int nth, void * userdata) {
-    const auto & batch = *static_cast<const two_band_batch *>(userdata);
-    for_rows(dst, ith, nth, [&](int64_t token, float * row) {
-        rotate(batch, batch.key_turns.data() + token * batch.pairs * 2, row);
-    });
-}
-
-void two_band_unmix(float * row, int width, int n) {
-    mix(row, width, n);
-}
 
 void two_band_attention(ggml_tensor * dst, int ith, int nth, void * userdata) {
     static const attend_function function = choose();

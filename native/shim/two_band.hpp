@@ -12,6 +12,7 @@
 
 #include "ggml.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -36,9 +37,14 @@ struct two_band_map {
     double key_position(int32_t p) const;
     double query_position(int variant, int32_t p) const;
     // The form of the query that meets the key.
-    int variant(int32_t query, int32_t key) const;
+    int variant(int32_t query, int32_t key) const {
+        if (kind == far_kind::dual_chunk) {
+            return std::clamp(query / stride() - key / stride(), 0, 2);
+        }
+        return kind == far_kind::none || query - key < window ? 0 : 1;
+    }
     // The turn of a near key, key_position to p, is by turn_index(p) times the frequencies times turn_scale().
-    int32_t turn_index(int32_t p) const;
+    int32_t turn_index(int32_t p) const { return kind == far_kind::self_extend ? p - p / group : p; }
     double turn_scale() const;
 };
 
@@ -51,9 +57,19 @@ class phase_table {
     // Makes room for positions below `end`. Not safe beside `at`.
     void reserve(int32_t end);
     // Writes cos and sin, interleaved, for each pair.
-    void at(int32_t position, float * out) const;
+    void at(int32_t position, float * out) const {
+        const size_t width = frequencies.size() * 2;
+        const float * a = low.data() + static_cast<size_t>(position & ((1 << LOW_BITS) - 1)) * width;
+        const float * b = high.data() + static_cast<size_t>(position >> LOW_BITS) * width;
+        for (size_t i = 0; i < width; i += 2) {
+            out[i] = a[i] * b[i] - a[i + 1] * b[i + 1];
+            out[i + 1] = a[i + 1] * b[i] + a[i] * b[i + 1];
+        }
+    }
 
   private:
+    static constexpr int LOW_BITS = 8;
+
     std::vector<double> frequencies;
     std::vector<float> low;
     std::vector<float> high;
@@ -75,6 +91,10 @@ struct two_band_batch {
     std::vector<std::vector<int32_t>> cells; // positions of the cells, for each stream; 0 where empty
     // Least and greatest position of each block of 64 cells, for each stream; the greatest is -1 in an empty one.
     std::vector<std::vector<int32_t>> least, greatest;
+
+    // The cells of the micro batch's sequence by position, for each stream; empty where they lie so, or when there are
+    // several sequences. Attention then does not depend on where cells lie, to the last bit.
+    std::vector<std::vector<int32_t>> order;
 
     float * scores = nullptr; // when set: [head][query][key], scaled scores before mask and softmax (one stream)
 

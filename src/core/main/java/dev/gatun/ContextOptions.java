@@ -29,6 +29,11 @@ import java.util.OptionalInt;
  * @param fullSlidingWindow keeps all cells of sliding-window layers, so that a sequence can be cut
  *     back further than the window
  * @param sparseAttention which keys a query meets
+ * @param reproducible whether logits are the same bits wherever the cells of a session lie. Of
+ *     itself attention sums in the order of the cells, and in a unified cache these depend on what
+ *     other sessions did. It holds for calls of one session, which {@link LlamaSession}'s are; on
+ *     the CPU with flash attention; not of sliding-window models. It is always so under two-band
+ *     scalings ({@link dev.gatun.rope.TwoBand})
  */
 public record ContextOptions(
     OptionalInt contextTokens,
@@ -45,7 +50,8 @@ public record ContextOptions(
     boolean unifiedKv,
     boolean offloadKv,
     boolean fullSlidingWindow,
-    SparseAttention sparseAttention) {
+    SparseAttention sparseAttention,
+    boolean reproducible) {
 
   private static final int MAX_THREADS = 512; // GGML_MAX_N_THREADS
   private static final int MAX_SEQUENCES = 256; // LLAMA_MAX_SEQ
@@ -72,6 +78,10 @@ public record ContextOptions(
       throw new IllegalArgumentException(
           "%s replaces the flash attention kernel; use FlashAttention.AUTO or ON"
               .formatted(sparseAttention.describe()));
+    }
+    if (reproducible && flashAttention == FlashAttention.OFF) {
+      throw new IllegalArgumentException(
+          "a reproducible context replaces the flash attention kernel; use FlashAttention.AUTO or ON");
     }
     if (valueType.isQuantised() && flashAttention == FlashAttention.OFF) {
       throw new IllegalArgumentException(
@@ -101,7 +111,8 @@ public record ContextOptions(
         true,
         true,
         false,
-        SparseAttention.full());
+        SparseAttention.full(),
+        false);
   }
 
   /**
@@ -166,7 +177,8 @@ public record ContextOptions(
         unifiedKv,
         offloadKv,
         fullSlidingWindow,
-        sparseAttention);
+        sparseAttention,
+        reproducible);
   }
 
   /** Returns a copy with another {@link #batchTokens()}. */
@@ -186,7 +198,8 @@ public record ContextOptions(
         unifiedKv,
         offloadKv,
         fullSlidingWindow,
-        sparseAttention);
+        sparseAttention,
+        reproducible);
   }
 
   /** Returns a copy with another {@link #microBatchTokens()}. */
@@ -206,7 +219,8 @@ public record ContextOptions(
         unifiedKv,
         offloadKv,
         fullSlidingWindow,
-        sparseAttention);
+        sparseAttention,
+        reproducible);
   }
 
   /** Returns a copy with another {@link #maxSequences()}. */
@@ -226,7 +240,8 @@ public record ContextOptions(
         unifiedKv,
         offloadKv,
         fullSlidingWindow,
-        sparseAttention);
+        sparseAttention,
+        reproducible);
   }
 
   /** Returns a copy with another {@link #threads()}. */
@@ -246,7 +261,8 @@ public record ContextOptions(
         unifiedKv,
         offloadKv,
         fullSlidingWindow,
-        sparseAttention);
+        sparseAttention,
+        reproducible);
   }
 
   /** Returns a copy with another {@link #batchThreads()}. */
@@ -266,7 +282,8 @@ public record ContextOptions(
         unifiedKv,
         offloadKv,
         fullSlidingWindow,
-        sparseAttention);
+        sparseAttention,
+        reproducible);
   }
 
   /** Returns a copy with another {@link #polling()}. */
@@ -286,7 +303,8 @@ public record ContextOptions(
         unifiedKv,
         offloadKv,
         fullSlidingWindow,
-        sparseAttention);
+        sparseAttention,
+        reproducible);
   }
 
   /** Returns a copy with another {@link #keyType()}. */
@@ -306,7 +324,8 @@ public record ContextOptions(
         unifiedKv,
         offloadKv,
         fullSlidingWindow,
-        sparseAttention);
+        sparseAttention,
+        reproducible);
   }
 
   /** Returns a copy with another {@link #valueType()}. */
@@ -326,7 +345,8 @@ public record ContextOptions(
         unifiedKv,
         offloadKv,
         fullSlidingWindow,
-        sparseAttention);
+        sparseAttention,
+        reproducible);
   }
 
   /** Returns a copy with another {@link #flashAttention()}. */
@@ -346,7 +366,8 @@ public record ContextOptions(
         unifiedKv,
         offloadKv,
         fullSlidingWindow,
-        sparseAttention);
+        sparseAttention,
+        reproducible);
   }
 
   /** Returns a copy with another {@link #ropeScaling()}. */
@@ -366,7 +387,8 @@ public record ContextOptions(
         unifiedKv,
         offloadKv,
         fullSlidingWindow,
-        sparseAttention);
+        sparseAttention,
+        reproducible);
   }
 
   /** Returns a copy with another {@link #unifiedKv()}. */
@@ -386,7 +408,8 @@ public record ContextOptions(
         value,
         offloadKv,
         fullSlidingWindow,
-        sparseAttention);
+        sparseAttention,
+        reproducible);
   }
 
   /** Returns a copy with another {@link #offloadKv()}. */
@@ -406,7 +429,8 @@ public record ContextOptions(
         unifiedKv,
         value,
         fullSlidingWindow,
-        sparseAttention);
+        sparseAttention,
+        reproducible);
   }
 
   /** Returns a copy with another {@link #fullSlidingWindow()}. */
@@ -426,7 +450,8 @@ public record ContextOptions(
         unifiedKv,
         offloadKv,
         value,
-        sparseAttention);
+        sparseAttention,
+        reproducible);
   }
 
   /**
@@ -449,6 +474,31 @@ public record ContextOptions(
         unifiedKv,
         offloadKv,
         fullSlidingWindow,
+        value,
+        reproducible);
+  }
+
+  /**
+   * Returns a copy with another {@link #reproducible()}. It needs flash attention, and all layers
+   * on the CPU.
+   */
+  public ContextOptions withReproducible(boolean value) {
+    return new ContextOptions(
+        contextTokens,
+        batchTokens,
+        microBatchTokens,
+        maxSequences,
+        threads,
+        batchThreads,
+        polling,
+        keyType,
+        valueType,
+        flashAttention,
+        ropeScaling,
+        unifiedKv,
+        offloadKv,
+        fullSlidingWindow,
+        sparseAttention,
         value);
   }
 }

@@ -64,7 +64,10 @@ public final class LlamaContext implements AutoCloseable {
    */
   private record Reading(Object adapters, int microBatchTokens, SparseAttention sparseAttention) {}
 
+  private static final int QUERY_TILE = 64;
   private static final Object NO_ADAPTERS = new Object();
+
+  private final int blockTokens;
 
   /** The session whose attention has been added up since it was empty. */
   private Optional<SessionCells> observed = Optional.empty();
@@ -115,7 +118,41 @@ public final class LlamaContext implements AutoCloseable {
     freeSequences.set(0, options.maxSequences());
     this.layout = StateIdentity.layout(this);
     reading = newReading(NO_ADAPTERS);
+    blockTokens = newBlockTokens();
     leaveOut(options.sparseAttention());
+    if (options.reproducible()) {
+      attendInOrder();
+    }
+  }
+
+  private void attendInOrder() {
+    try {
+      if (model.slidingWindowTokens() > 0) {
+        throw new UnsupportedOperationForModelException(
+            "the sliding-window layers of %s sum in the order of their cells, so that no context of it is reproducible in a unified cache; use withUnifiedKv(false)"
+                .formatted(model.description()));
+      }
+      requireOnCpu("a reproducible context");
+      if (!model.isRecurrent()) {
+        context.guard().enter();
+        try {
+          NativeSparse.attendInOrder(context);
+        } finally {
+          context.guard().exit();
+        }
+      }
+    } catch (RuntimeException e) {
+      context.close();
+      throw e;
+    }
+  }
+
+  private void requireOnCpu(String what) {
+    if (!model.isOnCpu()) {
+      throw new UnsupportedOperationForModelException(
+          "%s works with all layers on the CPU only; load the model with GpuLayers.none()"
+              .formatted(what));
+    }
   }
 
   private void leaveOut(SparseAttention sparse) {
@@ -123,11 +160,7 @@ public final class LlamaContext implements AutoCloseable {
       return;
     }
     try {
-      if (!model.isOnCpu()) {
-        throw new UnsupportedOperationForModelException(
-            "%s works with all layers on the CPU only; load the model with GpuLayers.none()"
-                .formatted(sparse.describe()));
-      }
+      requireOnCpu(sparse.describe());
       context.guard().enter();
       try {
         NativeSparse.set(context, sparse, false);
@@ -152,6 +185,21 @@ public final class LlamaContext implements AutoCloseable {
 
   int microBatchTokens() {
     return Math.min(options.microBatchTokens(), options.batchTokens());
+  }
+
+  /**
+   * The least number of tokens whose rows are computed as those of any larger micro batch: on the
+   * processor attention goes by tiles of so many queries (ggml's {@code GGML_FA_TILE_Q}) and
+   * matrices by fewer. Of other devices nothing is known, so that a whole micro batch is taken.
+   */
+  int blockTokens() {
+    return blockTokens;
+  }
+
+  private int newBlockTokens() {
+    int micro = microBatchTokens();
+    boolean onHost = memory().stream().allMatch(MemoryUse::onHost);
+    return onHost && micro % QUERY_TILE == 0 ? QUERY_TILE : micro;
   }
 
   private Reading newReading(Object adapters) {

@@ -454,7 +454,7 @@ public final class LlamaSession implements AutoCloseable {
               "",
               Instant.now());
       SessionState.Reading reading =
-          new SessionState.Reading(owner.reading(), cells.plain(), cells.wholeBatches());
+          new SessionState.Reading(owner.reading(), cells.plain(), cells.exact());
       cells.settleWindow();
       return SessionState.inMemory(content, owner.layout(), reading);
     } finally {

@@ -77,7 +77,7 @@ final class PrefixBringing {
   void piece(Node<Place> node, int to) {
     switch (node.value()) {
       case Place.Covered _, Place.Resident _ -> {
-        NativeCells.share(context, PrefixTiers.sequenceOf(node), sequence, node.start(), to);
+        NativeMemory.share(context, PrefixTiers.sequenceOf(node), sequence, node.start(), to);
         parts.add(new Part(Source.RESIDENT, node.start(), to));
         have = to;
       }
@@ -99,7 +99,7 @@ final class PrefixBringing {
 
   /** A block may begin in the node before and end in another text: what it has too much goes. */
   private void block(Node<Place> node, CellBlock block) {
-    NativeCells.remove(context, sequence, Math.min(have, block.start()), NativeCells.END);
+    NativeMemory.remove(context, sequence, Math.min(have, block.start()), NativeCells.END);
     if (read(node, block, bytes -> write(block, bytes))) {
       have = block.end();
       last = Optional.of(block);
@@ -165,7 +165,7 @@ final class PrefixBringing {
 
   /** Takes back what was brought too much. */
   void cutTo(int end) {
-    NativeCells.remove(context, sequence, end, NativeCells.END);
+    NativeMemory.remove(context, sequence, end, NativeCells.END);
     have = end;
   }
 }

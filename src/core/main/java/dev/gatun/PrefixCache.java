@@ -35,12 +35,13 @@ import java.util.Map;
  * or read under other adapters. A change of the position scaling or of the adapters forgets
  * everything.
  *
- * <p>Results: the cells are those of a reading without the cache but for the rounding of sums. It
- * differs where tokens were read in other batches, which {@link PrefixCacheOptions#wholeBatches()}
- * avoids, and where the cells of a text stand in another order: in a unified cache they do, when
- * sessions or remembered texts leave gaps that later tokens fill, and attention sums in the order
- * of the cells. A context of one sequence with whole batches gives the same bits as without the
- * cache; elsewhere a word can differ where two were almost equally likely.
+ * <p>Results: the logits are those of the text appended at once to an empty session without the
+ * cache, bit by bit ({@link PrefixCacheOptions#exact()}, on by default), in a context of one
+ * sequence, with a pool of cells for each sequence, or with {@link ContextOptions#reproducible()}.
+ * How sums are rounded depends on the number of tokens that are computed together, so an exact
+ * cache reuses whole blocks and leaves enough of a text to be read; and it depends on the order of
+ * the cells, which in a unified cache is what sessions before have left. Without these two a word
+ * can differ where two were almost equally likely.
  *
  * <p>Lifetime: it belongs to the context and is closed with it; its files are then removed.
  */
@@ -50,6 +51,7 @@ public final class PrefixCache implements AutoCloseable {
   private final PrefixCacheOptions options;
   private final PrefixTiers tiers;
   private final int microBatch;
+  private final int block;
 
   /** The node that a session's cells go back to; pinned, so that it is spilled last. */
   private final Map<LlamaSession, Node<Place>> inUse = new IdentityHashMap<>();
@@ -66,11 +68,21 @@ public final class PrefixCache implements AutoCloseable {
     this.options = options;
     this.tiers = new PrefixTiers(owner, context, options, this::releaseAll);
     this.microBatch = owner.microBatchTokens();
+    this.block = options.exact() ? owner.blockTokens() : 1;
   }
 
   /** Returns the options it was made with. */
   public PrefixCacheOptions options() {
     return options;
+  }
+
+  /**
+   * Returns what the cache reuses multiples of: 1, or of an exact cache the least number of tokens
+   * that are computed together as many more are. A model whose memory cannot be divided is
+   * remembered by an exact cache where a session holds a multiple of it.
+   */
+  public int blockTokens() {
+    return block;
   }
 
   /**
@@ -99,12 +111,13 @@ public final class PrefixCache implements AutoCloseable {
         return PrefixReuse.none();
       }
       owner.growScaling(Math.min(text.length, session.remaining()));
-      PrefixReuse reuse = tiers.bring(Arrays.copyOf(text, most), wholeBatches(), session.cells());
+      int limit = options.exact() ? Math.min(most, lastStart(text.length)) : most;
+      PrefixReuse reuse = tiers.bring(Arrays.copyOf(text, limit), block, session.cells());
       if (reuse.tokens() > 0) {
         hits++;
         tokensSaved += reuse.tokens();
         int[] prefix = Arrays.copyOf(text, reuse.tokens());
-        session.cells().adopt(prefix, options.wholeBatches());
+        session.cells().adopt(prefix, options.exact(), inUse.keySet());
         tiers.keep(prefix, session.cells()).ifPresent(node -> use(session, node));
         tiers.enforce();
       }
@@ -119,8 +132,8 @@ public final class PrefixCache implements AutoCloseable {
    * cells are allowed for it.
    *
    * @return tokens that are remembered now; fewer than the session holds when a part of it is not
-   *     what a plain reading would have left, was not read in whole batches where that is asked
-   *     for, or does not fit
+   *     what a plain reading would have left, cannot be reused exactly where that is asked for, or
+   *     does not fit
    */
   public int store(LlamaSession session) {
     enter(session);
@@ -141,12 +154,14 @@ public final class PrefixCache implements AutoCloseable {
     }
   }
 
-  private int wholeBatches() {
-    return options.wholeBatches() ? microBatch : 1;
+  /** The last token from which a text can be read on so that all rows are computed the same way. */
+  private int lastStart(int length) {
+    int micro = (length - 1) / microBatch * microBatch;
+    return Math.max(micro, (length - block) / block * block);
   }
 
   private int storable(SessionCells cells) {
-    int plain = options.wholeBatches() ? cells.wholeBatches() : cells.plain();
+    int plain = options.exact() ? cells.exact() : cells.plain();
     return tiers.isInPieces() || plain == cells.decoded() ? plain : 0;
   }
 

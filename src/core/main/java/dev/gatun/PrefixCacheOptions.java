@@ -14,19 +14,15 @@ import java.util.Optional;
  *     each text, however many beginnings the texts share. A session that needs a sequence gets it
  * @param hostBytes most bytes of cells copied to host memory; 0 for none
  * @param disk where cells are written when host memory is used up; empty for nowhere
- * @param wholeBatches whether only cells are reused that were read in whole micro-batches ({@link
- *     ContextOptions#microBatchTokens()}, counted from the beginning of the text), and only up to
- *     the end of one. The rest of a text is then read in the same batches as without the cache.
- *     Less is reused. See {@link PrefixCache} on what can still differ in a unified cache
+ * @param exact whether the logits with the cache are, bit by bit, those without it. Only what was
+ *     read as a part of a text is then reused, in blocks of {@link PrefixCache#blockTokens()}, and
+ *     some blocks before the end of a text are read again; what was generated is not reused. See
+ *     {@link PrefixCache}
  */
 public record PrefixCacheOptions(
-    int residentTokens,
-    int residentSequences,
-    long hostBytes,
-    Optional<Disk> disk,
-    boolean wholeBatches) {
+    int residentTokens, int residentSequences, long hostBytes, Optional<Disk> disk, boolean exact) {
   private static final PrefixCacheOptions DEFAULTS =
-      new PrefixCacheOptions(Integer.MAX_VALUE, 64, 256L << 20, Optional.empty(), false);
+      new PrefixCacheOptions(Integer.MAX_VALUE, 64, 256L << 20, Optional.empty(), true);
 
   /**
    * A folder for cells. The cache makes files in it and removes them when it is closed.
@@ -57,7 +53,7 @@ public record PrefixCacheOptions(
 
   /**
    * Returns the defaults: as many of the context's cells as no session needs, with up to 64
-   * sequences; 256 MiB of host memory; no disk.
+   * sequences; 256 MiB of host memory; no disk; exact.
    */
   public static PrefixCacheOptions defaults() {
     return DEFAULTS;
@@ -65,31 +61,27 @@ public record PrefixCacheOptions(
 
   /** Returns a copy with another {@link #residentTokens()}. */
   public PrefixCacheOptions withResidentTokens(int value) {
-    return new PrefixCacheOptions(value, residentSequences, hostBytes, disk, wholeBatches);
+    return new PrefixCacheOptions(value, residentSequences, hostBytes, disk, exact);
   }
 
   /** Returns a copy with another {@link #residentSequences()}. */
   public PrefixCacheOptions withResidentSequences(int value) {
-    return new PrefixCacheOptions(residentTokens, value, hostBytes, disk, wholeBatches);
+    return new PrefixCacheOptions(residentTokens, value, hostBytes, disk, exact);
   }
 
   /** Returns a copy with another {@link #hostBytes()}. */
   public PrefixCacheOptions withHostBytes(long value) {
-    return new PrefixCacheOptions(residentTokens, residentSequences, value, disk, wholeBatches);
+    return new PrefixCacheOptions(residentTokens, residentSequences, value, disk, exact);
   }
 
   /** Returns a copy with a folder for cells. */
   public PrefixCacheOptions withDisk(Path folder, long bytes) {
     return new PrefixCacheOptions(
-        residentTokens,
-        residentSequences,
-        hostBytes,
-        Optional.of(new Disk(folder, bytes)),
-        wholeBatches);
+        residentTokens, residentSequences, hostBytes, Optional.of(new Disk(folder, bytes)), exact);
   }
 
-  /** Returns a copy with another {@link #wholeBatches()}. */
-  public PrefixCacheOptions withWholeBatches(boolean value) {
+  /** Returns a copy with another {@link #exact()}. */
+  public PrefixCacheOptions withExact(boolean value) {
     return new PrefixCacheOptions(residentTokens, residentSequences, hostBytes, disk, value);
   }
 }

@@ -299,7 +299,7 @@ final class PrefixTiers {
     }
     Optional<Node<Place>> parent = node.parent();
     if (parent.isPresent() && parent.get().value() instanceof Place.Resident(int sequence)) {
-      NativeCells.share(context, session, sequence, node.start(), node.end());
+      NativeMemory.share(context, session, sequence, node.start(), node.end());
       parent.get().setValue(Place.COVERED);
       resident(node, sequence, node.size());
       return true;
@@ -314,9 +314,9 @@ final class PrefixTiers {
       sequence = freed;
       parent.get().setValue(Place.COVERED);
     } else if (parent.isPresent()) {
-      NativeCells.share(context, sequenceOf(parent.get()), sequence, 0, node.start());
+      NativeMemory.share(context, sequenceOf(parent.get()), sequence, 0, node.start());
     }
-    NativeCells.share(context, session, sequence, node.start(), node.end());
+    NativeMemory.share(context, session, sequence, node.start(), node.end());
     resident(node, sequence, node.size());
     return true;
   }
@@ -441,7 +441,7 @@ final class PrefixTiers {
             && parent.isPresent()
             && parent.get().children().stream().noneMatch(n -> n.value().isResident());
     if (last) {
-      NativeCells.remove(context, sequence, node.start(), NativeCells.END);
+      NativeMemory.remove(context, sequence, node.start(), NativeCells.END);
       parent.get().setValue(new Place.Resident(sequence));
     } else {
       NativeMemory.removeAll(context, sequence);

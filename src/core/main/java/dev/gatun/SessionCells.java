@@ -20,6 +20,7 @@ import java.lang.foreign.SegmentAllocator;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
@@ -42,6 +43,7 @@ final class SessionCells {
   private final int sequence;
   private final BooleanSupplier closed;
   private final int microBatch;
+  private final int block;
   private final HeldTokens held = new HeldTokens();
   private final Checkpoints checkpoints;
   private int decoded;
@@ -49,8 +51,11 @@ final class SessionCells {
   /** The first cells that are as a plain reading of the tokens leaves them; at most decoded. */
   private int plain;
 
-  /** Of these, those that were read in whole micro-batches; a multiple of a micro-batch. */
-  private int wholeBatches;
+  /**
+   * Of these, those whose bits do not depend on where a text was divided; a multiple of {@link
+   * LlamaContext#blockTokens()}.
+   */
+  private int exact;
 
   /** Value of {@link LlamaContext#decodes()} when the logits of the last token were computed. */
   private long logitsAt = -1;
@@ -67,6 +72,7 @@ final class SessionCells {
     this.sequence = sequence;
     this.closed = closed;
     this.microBatch = owner.microBatchTokens();
+    this.block = owner.blockTokens();
   }
 
   HeldTokens held() {
@@ -178,7 +184,7 @@ final class SessionCells {
     int start = decoded;
     checkpoints.offer(start, start, end, this::takeCheckpoint);
     while (decoded < end) {
-      int count = checkpoints.step(decoded, end, Math.min(owner.tokensAtOnce(), end - decoded));
+      int count = checkpoints.step(decoded, end, Math.min(tokensAtOnce(), end - decoded));
       for (int i = 0; i < count; i++) {
         int index = decoded + i;
         context.put(i, held.id(index), held.stagedPosition(index), sequence, index == end - 1);
@@ -194,6 +200,12 @@ final class SessionCells {
       }
     }
     logitsAt = owner.decodes();
+  }
+
+  /** To the end of a micro batch, where a prefix cache ended inside of one. */
+  private int tokensAtOnce() {
+    int inside = exact == decoded ? decoded % microBatch : 0;
+    return inside > 0 ? microBatch - inside : owner.tokensAtOnce();
   }
 
   private void showTo(int end, int firstShown, Operation operation, LogitsConsumer consumer) {
@@ -500,20 +512,32 @@ final class SessionCells {
   /** Shares the tokens and cells of another sequence of the context. This one is empty. */
   void shareFrom(SessionCells other) {
     NativeMemory.share(context, other.sequence, sequence);
-    held.set(other.held.ids(), other.held.positions());
+    held.shareFrom(other.held, other.held.size());
     decoded = other.decoded;
     checkpoints.set(other.checkpoints.list());
     plain = other.plain;
-    wholeBatches = other.wholeBatches;
+    exact = other.exact;
   }
 
-  /** Holds tokens whose cells a prefix cache has put into the empty sequence. */
-  void adopt(int[] ids, boolean inWholeBatches) {
-    held.stage(ids, 0, ids.length);
-    held.accept(ids.length);
+  /**
+   * Holds tokens whose cells a prefix cache has put into the empty sequence.
+   *
+   * @param others sessions that may hold the same tokens, which are then shared with them
+   */
+  void adopt(int[] ids, boolean exactly, Collection<LlamaSession> others) {
+    others.stream()
+        .map(LlamaSession::cells)
+        .filter(other -> other.plain >= ids.length && other.held.startsWith(ids))
+        .findFirst()
+        .ifPresentOrElse(
+            other -> held.shareFrom(other.held, ids.length),
+            () -> {
+              held.stage(ids, 0, ids.length);
+              held.accept(ids.length);
+            });
     decoded = ids.length;
     plain = decoded;
-    wholeBatches = inWholeBatches ? decoded : 0;
+    exact = exactly ? decoded : 0;
     logitsAt = -1;
   }
 
@@ -546,7 +570,7 @@ final class SessionCells {
     checkpoints.set(state.checkpointStates());
     if (state.reading().how().equals(owner.reading())) {
       plain = state.reading().plain();
-      wholeBatches = state.reading().wholeBatches();
+      exact = state.reading().exact();
     }
   }
 
@@ -652,9 +676,9 @@ final class SessionCells {
     return plain;
   }
 
-  /** Number of the first plain cells that were read in whole micro-batches. */
-  int wholeBatches() {
-    return wholeBatches;
+  /** Number of the first plain cells whose bits do not depend on where the text was divided. */
+  int exact() {
+    return exact;
   }
 
   /**
@@ -663,17 +687,19 @@ final class SessionCells {
    */
   void notPlainFrom(int index) {
     plain = Math.min(plain, index);
-    wholeBatches = Math.min(wholeBatches, index - index % microBatch);
+    exact = Math.min(exact, index - index % block);
   }
 
   private void read(int count) {
     if (plain == decoded) {
       plain += count;
     }
-    if (wholeBatches == decoded) {
-      wholeBatches += count - count % microBatch;
+    int end = decoded + count;
+    if (exact == decoded) {
+      int last = Math.max(decoded, end - end % microBatch); // where the last micro batch begins
+      exact = end - last < block ? last : end - end % block;
     }
-    decoded += count;
+    decoded = end;
   }
 
   private boolean removeFrom(int index) {

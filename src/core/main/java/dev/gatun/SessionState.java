@@ -36,9 +36,9 @@ public final class SessionState {
    *
    * @param how equal to that of a context which would read the tokens the same way
    * @param plain see {@link SessionCells#plain()}
-   * @param wholeBatches see {@link SessionCells#wholeBatches()}
+   * @param exact see {@link SessionCells#exact()}
    */
-  record Reading(Object how, int plain, int wholeBatches) {
+  record Reading(Object how, int plain, int exact) {
     /** Nothing is known. */
     static Reading unknown() {
       return new Reading(new Object(), 0, 0);

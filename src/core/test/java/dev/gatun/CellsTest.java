@@ -207,7 +207,7 @@ class CellsTest {
       assertArrayEquals(expected, cells.look(1, 100));
       // Into holes: what is there stays.
       MemorySegment hole = cells.read(1, 20, 70);
-      NativeCells.remove(cells.context, 1, 20, 70);
+      NativeMemory.remove(cells.context, 1, 20, 70);
       assertEquals(50, cells.usage(1).held());
       cells.write(1, 20, 70, 0, hole);
       assertArrayEquals(range(0, 100), cells.positions(1));
@@ -254,7 +254,7 @@ class CellsTest {
           int end = 150;
           for (int[] gap : new int[][] {{40, 97}, {0, 11}, {30, 31}}) {
             MemorySegment tail = cells.read(1, gap[1], NativeCells.END);
-            NativeCells.remove(cells.context, 1, gap[0], NativeCells.END);
+            NativeMemory.remove(cells.context, 1, gap[0], NativeCells.END);
             cells.write(1, gap[1], end, gap[0] - gap[1], tail);
             end -= gap[1] - gap[0];
             text.discard(gap[0], gap[1]);
@@ -313,14 +313,14 @@ class CellsTest {
       assertEquals(0, cells.usage(0).shared());
       assertEquals(80, cells.usage(1).held());
       // The copy is whole.
-      NativeCells.remove(cells.context, 0, 80, NativeCells.END);
+      NativeMemory.remove(cells.context, 0, 80, NativeCells.END);
       assertNear("the copy", cells.look(0, 80), cells.look(1, 80), rounding(layout));
       cells.decode(0, 80, part(80, 90));
       if (layout.type() != KvCacheType.BF16) {
         NativeMemory.discard(cells.context, 1, 10, 30);
         NativeMemory.shift(cells.context, 1, 20, NativeCells.END, 5);
       }
-      NativeCells.remove(cells.context, 1, 3, 9);
+      NativeMemory.remove(cells.context, 1, 3, 9);
       assertArrayEquals(rows, cells.bytes(0), "rows");
       assertNear("the other one", expected, cells.look(0, 90), rounding(layout));
     }
@@ -333,8 +333,8 @@ class CellsTest {
       cells.decode(0, 0, part(0, 60));
       cells.decode(1, 0, part(90, 150));
       cells.decode(0, 60, part(60, 90));
-      NativeCells.remove(cells.context, 0, 5, 50);
-      NativeCells.remove(cells.context, 1, 5, 50);
+      NativeMemory.remove(cells.context, 0, 5, 50);
+      NativeMemory.remove(cells.context, 1, 5, 50);
       double[][] first = cells.look(0, 90);
       double[][] second = cells.look(1, 60);
       try (Cells packed = new Cells(layout, RopeScaling.none())) {
@@ -383,8 +383,8 @@ class CellsTest {
       cells.decode(1, 200, 5);
       NativeMemory.removeAll(cells.context, 1);
       NativeMemory.share(cells.context, 0, 1);
-      NativeCells.remove(cells.context, 0, 0, 50);
-      NativeCells.remove(cells.context, 1, 0, 40);
+      NativeMemory.remove(cells.context, 0, 0, 50);
+      NativeMemory.remove(cells.context, 1, 0, 40);
       NativeCells.Compaction done = NativeCells.compact(cells.context);
       NativeCells.Usage usage = cells.usage(1);
       assertEquals(new NativeCells.Usage(SIZE, 60, 50, 60, 60, 50), usage);

@@ -172,9 +172,7 @@ final class PrefixCacheFuzz {
     if (random.nextBoolean()) {
       tiers = tiers.withDisk(folder, any(List.of(0L, 100_000L, 1L << 30)));
     }
-    if (random.nextInt(5) == 0) {
-      tiers = tiers.withWholeBatches(true);
-    }
+    tiers = tiers.withExact(random.nextInt(5) == 0);
   }
 
   private boolean recurrent() {
@@ -317,8 +315,7 @@ final class PrefixCacheFuzz {
   /** What the cache must find as long as it has room. */
   private int longest(int[] text) {
     int longest = 0;
-    int multiple =
-        tiers.wholeBatches() ? Math.min(options.microBatchTokens(), options.batchTokens()) : 1;
+    int multiple = tiers.exact() ? Math.min(options.microBatchTokens(), options.batchTokens()) : 1;
     for (int[] other : stored) {
       int at = Arrays.mismatch(other, text);
       int common = Math.min(at < 0 ? text.length : at, text.length - 1);
@@ -333,7 +330,7 @@ final class PrefixCacheFuzz {
   private void store(Held held, PrefixCache cache) {
     int count = cache.store(held.session);
     require(count <= held.plain, () -> "stored %d of %d".formatted(count, held.plain));
-    boolean ample = tiers.hostBytes() == 1L << 30 && !tiers.wholeBatches();
+    boolean ample = tiers.hostBytes() == 1L << 30 && !tiers.exact();
     boolean allowed = pieces() || held.plain == held.tokens.length;
     require(
         !ample || count == (allowed ? held.plain : 0),

@@ -30,13 +30,17 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class PrefixCacheTest {
   private static final GenerationOptions GREEDY =
       GenerationOptions.defaults().withSampler(Sampler.greedy()).withMaxTokens(12);
-  private static final PrefixCacheOptions HOST_ONLY =
-      PrefixCacheOptions.defaults().withResidentTokens(0);
+
+  /** Reuses to the token, so that short texts do. */
+  private static final PrefixCacheOptions LOOSE = PrefixCacheOptions.defaults().withExact(false);
+
+  private static final PrefixCacheOptions HOST_ONLY = LOOSE.withResidentTokens(0);
   private static LlamaModel model;
   private static int[] prose;
 
@@ -99,7 +103,7 @@ class PrefixCacheTest {
   @Test
   void aTextThatBeginsLikeAnother_sharesItsCells_andSaysTheSame() {
     try (LlamaContext context = model.newContext(options(512, 4));
-        PrefixCache cache = context.newPrefixCache(PrefixCacheOptions.defaults());
+        PrefixCache cache = context.newPrefixCache(LOOSE);
         LlamaSession first = context.newSession();
         LlamaSession second = context.newSession()) {
       int[] one = part(0, 120);
@@ -125,7 +129,7 @@ class PrefixCacheTest {
   @Test
   void aKnownText_leavesItsLastToken_whichGivesTheLogits() {
     try (LlamaContext context = model.newContext(options(256, 3));
-        PrefixCache cache = context.newPrefixCache(PrefixCacheOptions.defaults());
+        PrefixCache cache = context.newPrefixCache(LOOSE);
         LlamaSession first = context.newSession();
         LlamaSession second = context.newSession()) {
       int[] text = part(0, 50);
@@ -143,7 +147,7 @@ class PrefixCacheTest {
   @Test
   void whatEndsInAClosedSession_isStillShared_andAConversationGoesOn() {
     try (LlamaContext context = model.newContext(options(512, 3));
-        PrefixCache cache = context.newPrefixCache(PrefixCacheOptions.defaults())) {
+        PrefixCache cache = context.newPrefixCache(LOOSE)) {
       int[] text = part(0, 60);
       for (int turn = 0; turn < 4; turn++) {
         try (LlamaSession session = context.newSession()) {
@@ -163,8 +167,7 @@ class PrefixCacheTest {
   @Test
   void branches_takeASequenceEach_andShareTheirBeginning() {
     try (LlamaContext context = model.newContext(options(512, 8));
-        PrefixCache cache =
-            context.newPrefixCache(PrefixCacheOptions.defaults().withHostBytes(0))) {
+        PrefixCache cache = context.newPrefixCache(LOOSE.withHostBytes(0))) {
       for (int i = 0; i < 4; i++) {
         try (LlamaSession session = context.newSession()) {
           read(cache, session, join(part(0, 100), part(200 + 20 * i, 220 + 20 * i)));
@@ -183,7 +186,7 @@ class PrefixCacheTest {
   @Test
   void textsReadApart_areStoredOnce() {
     try (LlamaContext context = model.newContext(options(512, 4));
-        PrefixCache cache = context.newPrefixCache(PrefixCacheOptions.defaults());
+        PrefixCache cache = context.newPrefixCache(LOOSE);
         LlamaSession b = context.newSession()) {
       LlamaSession a = context.newSession();
       a.append(part(0, 100));
@@ -201,7 +204,7 @@ class PrefixCacheTest {
   @Test
   void sessionsThatNeedCells_getThem_andTheRestIsSpilledAndComesBack() {
     try (LlamaContext context = model.newContext(options(256, 4));
-        PrefixCache cache = context.newPrefixCache(PrefixCacheOptions.defaults())) {
+        PrefixCache cache = context.newPrefixCache(LOOSE)) {
       int[] cold = part(0, 120);
       try (LlamaSession session = context.newSession()) {
         read(cache, session, cold);
@@ -227,7 +230,7 @@ class PrefixCacheTest {
   @Test
   void sessionsThatNeedASequence_getIt() {
     try (LlamaContext context = model.newContext(options(512, 3));
-        PrefixCache cache = context.newPrefixCache(PrefixCacheOptions.defaults())) {
+        PrefixCache cache = context.newPrefixCache(LOOSE)) {
       for (int i = 0; i < 2; i++) {
         try (LlamaSession session = context.newSession()) {
           session.append(part(100 * i, 100 * i + 30));
@@ -250,8 +253,7 @@ class PrefixCacheTest {
   @Test
   void coldTiers_workWithoutAUnifiedCache_andOverThemTheColdestGoesFirst() throws IOException {
     long bytes = 60 * 2048;
-    PrefixCacheOptions tiers =
-        PrefixCacheOptions.defaults().withHostBytes(bytes).withDisk(folder, 2 * bytes);
+    PrefixCacheOptions tiers = LOOSE.withHostBytes(bytes).withDisk(folder, 2 * bytes);
     try (LlamaContext context = model.newContext(options(256, 1).withUnifiedKv(false));
         PrefixCache cache = context.newPrefixCache(tiers);
         LlamaSession session = context.newSession()) {
@@ -338,10 +340,7 @@ class PrefixCacheTest {
     Path cells = Files.createDirectory(folder.resolve("cells"));
     try (LlamaModel shape = LlamaModel.load(path)) {
       for (PrefixCacheOptions tiers :
-          List.of(
-              PrefixCacheOptions.defaults(),
-              HOST_ONLY,
-              HOST_ONLY.withHostBytes(0).withDisk(cells, 1L << 30))) {
+          List.of(LOOSE, HOST_ONLY, HOST_ONLY.withHostBytes(0).withDisk(cells, 1L << 30))) {
         try (LlamaContext context = shape.newContext(options(256, 4));
             PrefixCache cache = context.newPrefixCache(tiers);
             LlamaSession first = context.newSession();
@@ -381,7 +380,7 @@ class PrefixCacheTest {
   @Test
   void onlyWhatAPlainReadingLeaves_isRemembered() {
     try (LlamaContext context = model.newContext(options(512, 4));
-        PrefixCache cache = context.newPrefixCache(PrefixCacheOptions.defaults());
+        PrefixCache cache = context.newPrefixCache(LOOSE);
         LlamaSession session = context.newSession()) {
       session.append(part(0, 100));
       session.discard(40, 50);
@@ -424,7 +423,7 @@ class PrefixCacheTest {
     FactorTable table = new FactorTable(Collections.nCopies(32, 2.0), 1);
     ContextOptions scaled = options(256, 3).withRopeScaling(table);
     try (LlamaContext context = model.newContext(scaled);
-        PrefixCache cache = context.newPrefixCache(PrefixCacheOptions.defaults());
+        PrefixCache cache = context.newPrefixCache(LOOSE);
         LlamaSession session = context.newSession()) {
       session.append(part(0, 50));
       cache.store(session);
@@ -437,7 +436,7 @@ class PrefixCacheTest {
     }
     ContextOptions growing = options(1024, 1).withRopeScaling(new Dynamic(Dynamic.Family.YARN));
     try (LlamaContext context = model.newContext(growing);
-        PrefixCache cache = context.newPrefixCache(PrefixCacheOptions.defaults());
+        PrefixCache cache = context.newPrefixCache(LOOSE);
         LlamaSession session = context.newSession()) {
       session.append(part(0, 200));
       assertEquals(200, cache.store(session));
@@ -457,13 +456,13 @@ class PrefixCacheTest {
 
   /** Bit by bit, where the cells stand where they stood: one sequence, from host memory. */
   @Test
-  void wholeBatches_giveTheSameBits() {
+  void microBatchesSmallerThanABlock_giveTheSameBits() {
     ContextOptions small = options(512, 1).withBatchTokens(64).withMicroBatchTokens(32);
     Random random = new Random(11);
     int saved = 0;
     try (LlamaContext context = model.newContext(small);
         LlamaContext plainContext = model.newContext(small);
-        PrefixCache cache = context.newPrefixCache(HOST_ONLY.withWholeBatches(true));
+        PrefixCache cache = context.newPrefixCache(HOST_ONLY.withExact(true));
         LlamaSession session = context.newSession();
         LlamaSession plain = plainContext.newSession()) {
       for (int i = 0; i < 25; i++) {
@@ -484,28 +483,81 @@ class PrefixCacheTest {
     assertTrue(saved > 500, saved + " tokens saved");
   }
 
+  /** Bit by bit, with the cache as it comes: texts end and part anywhere. */
+  @ParameterizedTest
+  @MethodSource("exactContexts")
+  void anExactCache_givesTheSameBits(ContextOptions context) {
+    Random random = new Random(12);
+    long saved = 0;
+    try (LlamaContext cached = model.newContext(context);
+        LlamaContext plainContext = model.newContext(context.withMaxSequences(1));
+        PrefixCache cache = cached.newPrefixCache(PrefixCacheOptions.defaults());
+        LlamaSession plain = plainContext.newSession()) {
+      assertEquals(64, cache.blockTokens());
+      for (int i = 0; i < 20; i++) {
+        int[] text =
+            join(part(0, 60 + random.nextInt(800)), part(2000, 2010 + random.nextInt(200)));
+        try (LlamaSession session = cached.newSession()) {
+          int reused = read(cache, session, text).tokens();
+          assertEquals(0, reused % 64);
+          saved += reused;
+          plain.clear();
+          plain.append(text);
+          assertArrayEquals(
+              Differences.copy(plain.logits()),
+              Differences.copy(session.logits()),
+              () -> "logits after %d of %d reused".formatted(reused, text.length));
+          assertEquals(plain.generate(GREEDY).text(), session.generate(GREEDY).text());
+          assertEquals(0, cache.store(session) % 64);
+        }
+      }
+    }
+    assertTrue(saved > 2_000, saved + " tokens saved");
+  }
+
+  static List<ContextOptions> exactContexts() {
+    ContextOptions one =
+        ContextOptions.defaults()
+            .withContextTokens(1280)
+            .withThreads(1)
+            .withBatchThreads(1)
+            .withMicroBatchTokens(256);
+    ContextOptions three = one.withContextTokens(3 * 1280).withMaxSequences(3);
+    return List.of(
+        one.withMaxSequences(1),
+        one.withMaxSequences(1).withRopeScaling(RopeScaling.rerope()),
+        one.withMaxSequences(1)
+            .withFlashAttention(FlashAttention.OFF)
+            .withRopeScaling(RopeScaling.yarn(4)),
+        one.withMaxSequences(1).withKeyType(KvCacheType.Q8_0).withValueType(KvCacheType.Q8_0),
+        three.withUnifiedKv(false),
+        three.withReproducible(true),
+        three.withReproducible(true).withKeyType(KvCacheType.Q8_0).withValueType(KvCacheType.Q4_0),
+        three.withRopeScaling(RopeScaling.rerope()));
+  }
+
   /** The very cells of a reading without the cache, but for the rounding of 32-bit sums. */
   @ParameterizedTest
   @ValueSource(booleans = {true, false})
-  void randomOverlappingTexts_haveTheCellsOfAReadingWithoutTheCache(boolean wholeBatches) {
+  void randomOverlappingTexts_haveTheCellsOfAReadingWithoutTheCache(boolean exact) {
     int[] words = ReferenceFiles.tokens(4000, 3);
     long bytes = 300 * 4096;
     PrefixCacheOptions tiers =
-        PrefixCacheOptions.defaults()
+        LOOSE
             .withResidentTokens(300)
             .withHostBytes(bytes)
             .withDisk(folder.resolve("cells"), bytes)
-            .withWholeBatches(wholeBatches);
+            .withExact(exact);
     Random random = new Random(4);
-    ContextOptions exact =
+    ContextOptions fine =
         options(512, 6)
             .withMicroBatchTokens(16)
             .withKeyType(KvCacheType.F32)
             .withValueType(KvCacheType.F32)
             .withFlashAttention(FlashAttention.OFF); // which rounds to half precision
     try (LlamaModel shape = LlamaModel.load(ReferenceFiles.write(folder, Family.LLAMA, 4));
-        LlamaContext context = shape.newContext(exact);
-        LlamaContext plainContext = shape.newContext(exact.withMaxSequences(1));
+        LlamaContext context = shape.newContext(fine);
+        LlamaContext plainContext = shape.newContext(fine.withMaxSequences(1));
         PrefixCache cache = context.newPrefixCache(tiers);
         LlamaSession plain = plainContext.newSession()) {
       for (int i = 0; i < 60; i++) {
@@ -536,10 +588,7 @@ class PrefixCacheTest {
     Random random = new Random(4);
     int same = 0;
     PrefixCacheOptions tiers =
-        PrefixCacheOptions.defaults()
-            .withResidentTokens(300)
-            .withHostBytes(300 * 2048)
-            .withDisk(folder, 300 * 2048);
+        LOOSE.withResidentTokens(300).withHostBytes(300 * 2048).withDisk(folder, 300 * 2048);
     try (LlamaContext context = model.newContext(options(512, 6));
         LlamaContext plainContext = model.newContext(options(512, 1));
         PrefixCache cache = context.newPrefixCache(tiers);
@@ -574,9 +623,8 @@ class PrefixCacheTest {
     LlamaContext context = model.newContext(options(256, 3));
     try (LlamaContext other = model.newContext(options(256, 1));
         LlamaSession stranger = other.newSession()) {
-      PrefixCache cache = context.newPrefixCache(PrefixCacheOptions.defaults());
-      assertThrows(
-          IllegalStateException.class, () -> context.newPrefixCache(PrefixCacheOptions.defaults()));
+      PrefixCache cache = context.newPrefixCache(LOOSE);
+      assertThrows(IllegalStateException.class, () -> context.newPrefixCache(LOOSE));
       LlamaSession session = context.newSession();
       session.append(part(0, 20));
       assertThrows(IllegalStateException.class, () -> cache.open(session, 1, 2, 3));
@@ -587,10 +635,9 @@ class PrefixCacheTest {
       assertEquals(20, session.size());
       assertEquals(20, used(session));
       assertThrows(AlreadyClosedException.class, () -> cache.store(session));
-      PrefixCache next = context.newPrefixCache(PrefixCacheOptions.defaults());
-      assertSame(PrefixCacheOptions.defaults(), next.options());
-      assertThrows(
-          IllegalArgumentException.class, () -> PrefixCacheOptions.defaults().withHostBytes(-1));
+      PrefixCache next = context.newPrefixCache(LOOSE);
+      assertSame(LOOSE, next.options());
+      assertThrows(IllegalArgumentException.class, () -> LOOSE.withHostBytes(-1));
       context.close();
       assertThrows(AlreadyClosedException.class, () -> next.store(session));
       next.close();

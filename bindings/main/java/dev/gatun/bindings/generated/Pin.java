@@ -13,5 +13,5 @@ public final class Pin {
     public static final String TREE = "fd570ef54b10ec5fecb739e7e04c8ce44a6f415a";
 
     /** The beginning of the SHA-256 of symbols.txt. */
-    public static final String SYMBOLS = "e1a0e6e51ac50693";
+    public static final String SYMBOLS = "90a7b9a5652d5667";
 }

@@ -503,6 +503,52 @@ public final class gatun_shim_h {
         Carrier.call(gatun_rope_free.ADDRESS, rope);
     }
 
+    private static final class gatun_memory_share {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_memory_share");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_memory_share(struct llama_context *ctx, llama_seq_id from, llama_seq_id to, llama_pos p0, llama_pos p1, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_memory_share(MemorySegment ctx, int from, int to, int p0, int p1, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_memory_share.ADDRESS, ctx, Carrier.of(from), Carrier.of(to), Carrier.of(p0), Carrier.of(p1), err, Carrier.of(err_cap));
+    }
+
+    private static final class gatun_memory_remove {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_memory_remove");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_memory_remove(struct llama_context *ctx, llama_seq_id seq, llama_pos p0, llama_pos p1, int32_t *removed, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_memory_remove(MemorySegment ctx, int seq, int p0, int p1, MemorySegment removed, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_memory_remove.ADDRESS, ctx, Carrier.of(seq), Carrier.of(p0), Carrier.of(p1), removed, err, Carrier.of(err_cap));
+    }
+
     private static final class gatun_memory_shift {
         static final FunctionDescriptor DESC = FunctionDescriptor.of(
             CTypes.C_INT,
@@ -1216,6 +1262,26 @@ public final class gatun_shim_h {
      */
     public static int gatun_sparse_set(MemorySegment ctx, MemorySegment params, MemorySegment err, long err_cap) {
         return (int) Carrier.call(gatun_sparse_set.ADDRESS, ctx, params, err, Carrier.of(err_cap));
+    }
+
+    private static final class gatun_attend_in_order {
+        static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            CTypes.C_INT,
+            CTypes.C_POINTER,
+            CTypes.C_BOOL,
+            CTypes.C_POINTER,
+            CTypes.C_LONG_LONG
+        );
+        static final MemorySegment ADDRESS = NativeSymbols.find("gatun_attend_in_order");
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t gatun_attend_in_order(struct llama_context *ctx, _Bool on, char *err, size_t err_cap)
+     * }
+     */
+    public static int gatun_attend_in_order(MemorySegment ctx, boolean on, MemorySegment err, long err_cap) {
+        return (int) Carrier.call(gatun_attend_in_order.ADDRESS, ctx, Carrier.of(on ? 1 : 0), err, Carrier.of(err_cap));
     }
 
     private static final class gatun_sparse_read {

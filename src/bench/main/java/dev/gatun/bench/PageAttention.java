@@ -5,6 +5,7 @@ import dev.gatun.internal.ContextParameters;
 import dev.gatun.internal.ModelParameters;
 import dev.gatun.internal.NativeCells;
 import dev.gatun.internal.NativeContext;
+import dev.gatun.internal.NativeMemory;
 import dev.gatun.internal.NativeModel;
 import dev.gatun.internal.NativeSparse;
 import dev.gatun.internal.RopeParameters;
@@ -178,7 +179,7 @@ public final class PageAttention {
         times[i] = (threads.getCurrentThreadCpuTime() - began) / 1e6;
       }
     }
-    NativeCells.remove(context, 0, cells, NativeCells.END);
+    NativeMemory.remove(context, 0, cells, NativeCells.END);
     context.guard().exit();
     Arrays.sort(times);
     return times[TOKENS / 2];

@@ -19,13 +19,12 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Many sessions over one long beginning: what they take in cells and in memory, whether each says
- * what a run of its own says, and what the prefix cache saves on the way.
+ * Many sessions over one long beginning: what they take in cells and in memory, and whether each
+ * says what a run of its own says; forked from one session, then opened from the prefix cache.
  *
- * <p>Beside the cells, which are shared, llama.cpp v0.5.0 keeps 48 bytes for each token of each
- * sequence ({@code llama_kv_cells::seq_pos}, a {@code std::set}), and a session at least 8; the
- * resident memory shows it, most of all with a model whose cells are small. Fix the Java heap with
- * {@code -Xms -Xmx -XX:+AlwaysPreTouch}, or it is counted too.
+ * <p>Resident memory is that of the process. What the Java heap holds live is told apart, because
+ * the heap grows and shrinks as the collector likes; fix it with {@code -Xms -Xmx
+ * -XX:+AlwaysPreTouch}, and the difference of resident memory is the native side's.
  *
  * <p>{@code java ... dev.gatun.bench.SharedPrefix MODEL TEXT [prefix [sessions [own]]]}. Linux: the
  * resident memory is read from {@code /proc}.
@@ -66,7 +65,8 @@ public final class SharedPrefix {
 
   private void run() {
     List<String> solo = solo();
-    shared(solo);
+    forked(solo);
+    cached(solo);
   }
 
   private ContextOptions options(int sequences) {
@@ -104,19 +104,41 @@ public final class SharedPrefix {
     return answers;
   }
 
-  private void shared(List<String> solo) {
+  /** One session that has read the beginning and given an answer. */
+  private LlamaSession readPrefix(LlamaContext context) {
+    LlamaSession root = context.newSession();
+    root.append(Arrays.copyOf(text, prefix));
+    root.append(own(0));
+    root.generate(GREEDY);
+    root.truncate(prefix);
+    return root;
+  }
+
+  private void forked(List<String> solo) {
+    print("--- forked from one session");
+    try (LlamaContext context = model.newContext(options(forks + 1));
+        LlamaSession root = readPrefix(context)) {
+      Use one = Use.of(context);
+      print("one session of %d: %s", forks + 1, one);
+      List<LlamaSession> sessions = new ArrayList<>();
+      long began = System.nanoTime();
+      for (int i = 0; i < forks; i++) {
+        sessions.add(root.fork());
+      }
+      print("%d forks: %.3f ms each", forks, 1e3 * seconds(began) / forks);
+      answer(sessions, solo, context, one);
+    }
+  }
+
+  private void cached(List<String> solo) {
+    print("--- opened from the prefix cache");
     try (LlamaContext context = model.newContext(options(forks + 2));
         PrefixCache cache = context.newPrefixCache(PrefixCacheOptions.defaults())) {
-      LlamaSession root = context.newSession();
-      root.append(Arrays.copyOf(text, prefix));
-      int oneCells = context.usedCells();
-      long oneBytes = residentBytes();
-      print(
-          "one session of %d: context bytes %,d, cells %,d, resident memory %,d",
-          forks + 2, contextBytes(context), oneCells, oneBytes);
+      LlamaSession root = readPrefix(context);
+      Use one = Use.of(context);
+      print("one session of %d: %s", forks + 2, one);
       cache.store(root);
       root.close();
-      print("stored in the prefix cache: cells %,d", context.usedCells());
       List<LlamaSession> sessions = new ArrayList<>();
       long began = System.nanoTime();
       for (int i = 0; i < forks; i++) {
@@ -124,32 +146,56 @@ public final class SharedPrefix {
         System.arraycopy(own(i), 0, whole, prefix, own);
         LlamaSession session = context.newSession();
         PrefixReuse reuse = cache.open(session, whole);
-        if (reuse.tokens() != prefix) {
-          throw new IllegalStateException("only %s was found".formatted(reuse));
-        }
+        session.append(Arrays.copyOfRange(whole, reuse.tokens(), prefix));
         sessions.add(session);
       }
       print("opening %d sessions: %.3f ms each", forks, 1e3 * seconds(began) / forks);
-      report("all open", context, oneCells, oneBytes);
-      began = System.nanoTime();
-      int same = 0;
-      for (int i = 0; i < forks; i++) {
-        sessions.get(i).append(own(i));
-        same += sessions.get(i).generate(GREEDY).text().equals(solo.get(i)) ? 1 : 0;
-      }
-      print("%d answers: %.2f s", forks, seconds(began));
-      print("answers as in a solo run: %d of %d", same, forks);
-      report("all answered", context, oneCells, oneBytes);
+      answer(sessions, solo, context, one);
       print("%s", cache.stats());
     }
   }
 
-  private static void report(String when, LlamaContext context, int oneCells, long oneBytes) {
-    int cells = context.usedCells();
-    long bytes = residentBytes();
-    print(
-        "%s: cells %,d = %.4f x one, resident memory %,d = %.4f x one",
-        when, cells, (double) cells / oneCells, bytes, (double) bytes / oneBytes);
+  private void answer(
+      List<LlamaSession> sessions, List<String> solo, LlamaContext context, Use one) {
+    print("all open: %s", Use.of(context).comparedWith(one));
+    long began = System.nanoTime();
+    int same = 0;
+    for (int i = 0; i < forks; i++) {
+      sessions.get(i).append(own(i));
+      same += sessions.get(i).generate(GREEDY).text().equals(solo.get(i)) ? 1 : 0;
+    }
+    print("%d answers: %.2f s", forks, seconds(began));
+    print("answers as in a solo run: %d of %d", same, forks);
+    print("all answered: %s", Use.of(context).comparedWith(one));
+  }
+
+  /** What is in use, in bytes but for the cells. */
+  private record Use(int cells, long context, long heap, long resident) {
+    static Use of(LlamaContext context) {
+      System.gc();
+      Runtime runtime = Runtime.getRuntime();
+      return new Use(
+          context.usedCells(),
+          contextBytes(context),
+          runtime.totalMemory() - runtime.freeMemory(),
+          residentBytes());
+    }
+
+    String comparedWith(Use one) {
+      return "%s; cells %.4f, context %.4f, resident memory %.4f of one session's; Java heap %+,d"
+          .formatted(
+              this,
+              (double) cells / one.cells,
+              (double) context / one.context,
+              (double) resident / one.resident,
+              heap - one.heap);
+    }
+
+    @Override
+    public String toString() {
+      return "cells %,d, context bytes %,d, live Java heap %,d, resident memory %,d"
+          .formatted(cells, context, heap, resident);
+    }
   }
 
   private static long contextBytes(LlamaContext context) {
@@ -157,7 +203,6 @@ public final class SharedPrefix {
   }
 
   private static long residentBytes() {
-    System.gc();
     try {
       return Files.readAllLines(Path.of("/proc/self/status")).stream()
           .filter(line -> line.startsWith("VmRSS:"))

@@ -46,6 +46,10 @@ final class ContextFlags {
               compute.change(options -> options.withPolling(eagerness));
             })
         .flag(
+            "--reproducible",
+            "The same logits wherever a session's cells lie; CPU with flash attention.",
+            () -> compute.change(options -> options.withReproducible(true)))
+        .flag(
             "-nkvo,--no-kv-offload",
             "Keep the KV cache in host memory.",
             () -> compute.change(options -> options.withOffloadKv(false)));

@@ -7,8 +7,6 @@ import static dev.gatun.bindings.generated.gatun_shim_h.gatun_cells_positions;
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_cells_read;
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_cells_usage;
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_cells_write;
-import static dev.gatun.bindings.generated.llama_h.llama_memory_seq_cp;
-import static dev.gatun.bindings.generated.llama_h.llama_memory_seq_rm;
 
 import dev.gatun.bindings.generated.gatun_cell_piece;
 import dev.gatun.bindings.generated.gatun_cell_usage;
@@ -252,19 +250,6 @@ public final class NativeCells {
           gatun_compaction.extent_after(out),
           gatun_compaction.released_bytes(out));
     }
-  }
-
-  /** Removes the cells of a range from a sequence; other sequences keep theirs. */
-  public static void remove(NativeContext context, int sequence, int from, int to) {
-    llama_memory_seq_rm(context.memory(), sequence, from, to);
-  }
-
-  /**
-   * Makes a sequence share the cells of a range of another one. The cache is unified, and the
-   * sequence holds none of these positions.
-   */
-  public static void share(NativeContext context, int source, int target, int from, int to) {
-    llama_memory_seq_cp(context.memory(), source, target, from, to);
   }
 
   private static void check(String what, int status, ErrorBuffer error) {

@@ -3,14 +3,14 @@ package dev.gatun.internal;
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_memory_breakdown;
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_memory_discard;
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_memory_divide;
+import static dev.gatun.bindings.generated.gatun_shim_h.gatun_memory_remove;
+import static dev.gatun.bindings.generated.gatun_shim_h.gatun_memory_share;
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_memory_shift;
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_state_seq_get;
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_state_seq_set;
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_state_seq_size;
 import static dev.gatun.bindings.generated.llama_h.llama_memory_can_shift;
-import static dev.gatun.bindings.generated.llama_h.llama_memory_seq_cp;
 import static dev.gatun.bindings.generated.llama_h.llama_memory_seq_pos_min;
-import static dev.gatun.bindings.generated.llama_h.llama_memory_seq_rm;
 import static dev.gatun.bindings.generated.llama_h.llama_model_rope_type;
 
 import dev.gatun.bindings.generated.gatun_memory_entry;
@@ -104,12 +104,24 @@ public final class NativeMemory {
    * @return whether the memory could do it; a recurrent one cannot remove a part
    */
   public static boolean removeFrom(NativeContext context, int sequence, int position) {
-    return llama_memory_seq_rm(context.memory(), sequence, position, ALL);
+    return remove(context, sequence, position, ALL);
   }
 
-  /** Removes the cells of a range of positions from a sequence; the others keep theirs. */
-  public static void remove(NativeContext context, int sequence, int from, int to) {
-    llama_memory_seq_rm(context.memory(), sequence, from, to);
+  /**
+   * Removes the cells of a range of positions from a sequence; other sequences keep theirs.
+   *
+   * @return whether the memory could do it; a recurrent one cannot remove a part
+   */
+  public static boolean remove(NativeContext context, int sequence, int from, int to) {
+    ErrorBuffer error = context.error();
+    try (Arena call = Arena.ofConfined()) {
+      MemorySegment removed = call.allocate(ValueLayout.JAVA_INT);
+      int status =
+          gatun_memory_remove(
+              context.handle(), sequence, from, to, removed, error.segment(), error.capacity());
+      Status.check("removing cells", status, error, LlamaException::new);
+      return removed.get(ValueLayout.JAVA_INT, 0) != 0;
+    }
   }
 
   /** Tells whether the memory can move positions at all ({@code llama_memory_can_shift}). */
@@ -235,13 +247,24 @@ public final class NativeMemory {
 
   /** Removes all cells of a sequence. */
   public static void removeAll(NativeContext context, int sequence) {
-    llama_memory_seq_rm(context.memory(), sequence, ALL, ALL);
+    remove(context, sequence, ALL, ALL);
   }
 
   /** Makes a sequence share all cells of another one. */
-  public static void share(NativeContext context, int from, int to) {
-    llama_memory_seq_cp(context.memory(), from, to, ALL, ALL);
-    NativeSparse.invalidate(context);
+  public static void share(NativeContext context, int source, int target) {
+    share(context, source, target, ALL, ALL);
+  }
+
+  /**
+   * Makes a sequence share the cells of a range of another one. Part of a range is shared in a
+   * unified cache only, and the sequence holds none of these positions.
+   */
+  public static void share(NativeContext context, int source, int target, int from, int to) {
+    ErrorBuffer error = context.error();
+    int status =
+        gatun_memory_share(
+            context.handle(), source, target, from, to, error.segment(), error.capacity());
+    Status.check("sharing cells", status, error, LlamaException::new);
   }
 
   /** Returns the smallest position that every layer still holds; -1 when the sequence is empty. */

@@ -8,6 +8,7 @@ import static dev.gatun.bindings.generated.gatun_shim_h.GATUN_SPARSE_LONGFORMER;
 import static dev.gatun.bindings.generated.gatun_shim_h.GATUN_SPARSE_NONE;
 import static dev.gatun.bindings.generated.gatun_shim_h.GATUN_SPARSE_PAGES;
 import static dev.gatun.bindings.generated.gatun_shim_h.GATUN_SPARSE_STRIDED;
+import static dev.gatun.bindings.generated.gatun_shim_h.gatun_attend_in_order;
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_pages_invalidate;
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_sparse_read;
 import static dev.gatun.bindings.generated.gatun_shim_h.gatun_sparse_set;
@@ -57,6 +58,20 @@ public final class NativeSparse {
       }
       Status.check("gatun_sparse_set", status, error, LlamaException::new);
     }
+  }
+
+  /**
+   * Meets the cells of a sequence by position, wherever they lie, from the next decode on.
+   *
+   * @throws UnsupportedOperationForModelException if it cannot work in this context
+   */
+  public static void attendInOrder(NativeContext context) {
+    ErrorBuffer error = context.error();
+    int status = gatun_attend_in_order(context.handle(), true, error.segment(), error.capacity());
+    if (status == Status.INVALID_ARGUMENT) {
+      throw new UnsupportedOperationForModelException("a reproducible context: " + error.message());
+    }
+    Status.check("gatun_attend_in_order", status, error, LlamaException::new);
   }
 
   private static int fill(SparseAttention sparse, MemorySegment p, Arena call) {
