@@ -64,6 +64,18 @@ final class Checkpoints {
   }
 
   /**
+   * Returns the last multiple of a block from which a text can be read with the same rows in each
+   * batch of a block or more as from its beginning: before the tail, which is a batch of its own.
+   */
+  int lastStart(int end, int block) {
+    if (!isAutomatic()) {
+      return end;
+    }
+    boolean aligned = options.everyTokens() % block == 0;
+    return aligned ? Math.max(0, end - TAIL_TOKENS - Math.max(block, WORTH_TOKENS + 1)) : 0;
+  }
+
+  /**
    * Takes one where the options say so.
    *
    * @param start tokens that had been read when the text began

@@ -40,6 +40,7 @@ final class ChunkAssembly {
 
   /** Does it; when it fails the session holds what it held before. */
   void run(Operation operation) {
+    cells.readTo(begin, operation); // what comes behind counts as read, and so all before it
     try (Arena arena = Arena.ofConfined()) {
       List<MemorySegment> turned = turn(arena);
       for (int i = 0; i < chunks.size(); i++) {

@@ -25,7 +25,10 @@ public record ChunkDivergence(double mean, double largest, int positions, int sa
       int choice = 0;
       int mine = 0;
       for (int i = 0; i < expected.length; i++) {
-        divergence += Math.exp(expected[i] - p) * (expected[i] - p - (actual[i] - q));
+        double probability = Math.exp(expected[i] - p);
+        if (probability > 0) {
+          divergence += probability * (expected[i] - p - (actual[i] - q));
+        }
         choice = expected[i] > expected[choice] ? i : choice;
         mine = actual[i] > actual[mine] ? i : mine;
       }

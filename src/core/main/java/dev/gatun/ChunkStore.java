@@ -31,8 +31,8 @@ import java.util.Optional;
 public final class ChunkStore {
   private static final PrefillProgress QUIET = (done, total) -> {};
 
-  /** Bytes of logits that a comparison keeps at a time. */
-  private static final long COMPARED_BYTES = 64 << 20;
+  /** Tokens whose distributions are held at a time for a comparison. */
+  private static final int COMPARED_AT_ONCE = 64;
 
   private final int[] prefix;
   private final SegmentAllocator storage;
@@ -229,30 +229,35 @@ public final class ChunkStore {
           "the sessions cannot be compared: " + String.join("; ", differences));
     }
     int size = assembled.size();
-    int vocabulary = assembled.context().model().vocabularySize();
-    int most = Math.clamp(COMPARED_BYTES / (4L * vocabulary), 1, continuation.length);
     ChunkDivergence.Sum sum = new ChunkDivergence.Sum();
     try {
       reference.append(assembled.tokens(), cancellation, QUIET);
-      for (int from = 0; from < continuation.length; from += most) {
-        int[] part =
-            Arrays.copyOfRange(continuation, from, Math.min(from + most, continuation.length));
-        List<float[]> expected = new ArrayList<>();
-        reference.evaluate(
-            part,
-            cancellation,
-            (_, logits) -> expected.add(logits.toArray(ValueLayout.JAVA_FLOAT)));
-        Iterator<float[]> next = expected.iterator();
-        assembled.evaluate(
-            part,
-            cancellation,
-            (_, logits) -> sum.add(next.next(), logits.toArray(ValueLayout.JAVA_FLOAT)));
+      for (int from = 0; from < continuation.length; from += COMPARED_AT_ONCE) {
+        int to = Math.min(from + COMPARED_AT_ONCE, continuation.length);
+        int[] part = Arrays.copyOfRange(continuation, from, to);
+        compare(assembled, reference, part, cancellation, sum);
       }
     } finally {
       reference.clear();
-      assembled.truncate(size);
+      assembled.truncate(Math.min(size, assembled.size()));
     }
     return sum.result();
+  }
+
+  private static void compare(
+      LlamaSession assembled,
+      LlamaSession reference,
+      int[] tokens,
+      Cancellation cancellation,
+      ChunkDivergence.Sum sum) {
+    List<float[]> expected = new ArrayList<>();
+    reference.evaluate(
+        tokens, cancellation, (_, logits) -> expected.add(logits.toArray(ValueLayout.JAVA_FLOAT)));
+    Iterator<float[]> next = expected.iterator();
+    assembled.evaluate(
+        tokens,
+        cancellation,
+        (_, logits) -> sum.add(next.next(), logits.toArray(ValueLayout.JAVA_FLOAT)));
   }
 
   private static void requireSupport(LlamaSession session) {

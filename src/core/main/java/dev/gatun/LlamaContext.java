@@ -180,7 +180,8 @@ public final class LlamaContext implements AutoCloseable {
    * has to look at.
    */
   int tokensAtOnce() {
-    return model.slidingWindowTokens() > 0 ? microBatchTokens() : context.batchTokens();
+    int micro = microBatchTokens();
+    return model.slidingWindowTokens() > 0 ? micro : context.batchTokens() / micro * micro;
   }
 
   int microBatchTokens() {

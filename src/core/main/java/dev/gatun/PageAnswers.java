@@ -1,13 +1,13 @@
 package dev.gatun;
 
-import dev.gatun.error.OperationCancelledException;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 
 /** Answers a question from more and from fewer pages, and takes the most probable answer. */
 final class PageAnswers {
-  private final RetrievalMemory memory;
+  private final PageReader reader;
+  private final RetrievalOptions options;
   private final LlamaSession session;
   private final int[] question;
   private final GenerationOptions generation;
@@ -31,8 +31,13 @@ final class PageAnswers {
   }
 
   PageAnswers(
-      RetrievalMemory memory, LlamaSession session, int[] question, GenerationOptions generation) {
-    this.memory = memory;
+      PageReader reader,
+      RetrievalOptions options,
+      LlamaSession session,
+      int[] question,
+      GenerationOptions generation) {
+    this.reader = reader;
+    this.options = options;
     this.session = session;
     this.question = question;
     this.generation =
@@ -41,12 +46,12 @@ final class PageAnswers {
 
   /** Searches and answers. The session then holds the answer that is returned. */
   RetrievalAnswer best(PageSearch search) {
-    List<Integer> ranked = search.find();
-    int most = memory.options().recallTokens();
+    int[] ranked = search.find();
+    int most = options.recallTokens();
     Attempt best = attempt(search.chosen(ranked, most));
     Attempt last = best;
     int attempts = 1;
-    for (int i = 1; i < memory.options().attempts() && most >> i > 0; i++) {
+    for (int i = 1; i < options.attempts() && most >> i > 0; i++) {
       List<Integer> pages = search.chosen(ranked, most >> i);
       if (!pages.equals(last.pages())) {
         last = attempt(pages);
@@ -71,7 +76,7 @@ final class PageAnswers {
 
   private void bring(List<Integer> pages) {
     long began = System.nanoTime();
-    memory.bring(session, pages);
+    reader.bring(session, pages);
     placing += System.nanoTime() - began;
   }
 
@@ -79,7 +84,7 @@ final class PageAnswers {
     bring(pages);
     long began = System.nanoTime();
     int end = session.size() + question.length;
-    int limit = Math.clamp(memory.sessionTokens() - end, 1, generation.maxTokens());
+    int limit = Math.clamp(reader.most(session) - end, 1, generation.maxTokens());
     StringBuilder answer = new StringBuilder();
     double sum = 0;
     try (Generation pieces = session.generate(question, generation.withMaxTokens(limit))) {
@@ -88,10 +93,8 @@ final class PageAnswers {
         sum += piece.logProbability().orElse(0);
       }
     }
-    if (generation.cancellation().isCancelled()) {
-      throw new OperationCancelledException("the answer was cancelled");
-    }
-    memory.noteResident(session.size());
+    PageReader.requireNotCancelled(generation.cancellation());
+    reader.noteResident(session.size());
     answering += System.nanoTime() - began;
     int[] tokens = Arrays.copyOfRange(session.tokens(), end, session.size());
     return new Attempt(pages, answer.toString(), tokens, sum);

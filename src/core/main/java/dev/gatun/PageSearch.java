@@ -8,25 +8,25 @@ import dev.gatun.sampling.Sampler;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.Collections;
-import java.util.Comparator;
-import java.util.HashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Function;
+import java.util.stream.IntStream;
 
 /** The search for the pages of one question, in the memory's own session. */
 final class PageSearch {
   /** Natural logarithm of the probability under which a token is a guess. */
   private static final double LEAST_SURE = Math.log(0.5);
 
-  private final RetrievalMemory memory;
+  private final PageReader pages;
   private final RetrievalOptions options;
   private final LlamaSession reader;
   private final int[] question;
   private final int room;
+  private final Cancellation cancellation;
   private int[] probe;
   private int candidates;
   private int rounds;
@@ -37,36 +37,49 @@ final class PageSearch {
   /**
    * Makes a search.
    *
+   * @param question at least one token
    * @param room most tokens of pages at a time
    */
-  PageSearch(RetrievalMemory memory, RetrievalOptions options, int[] question, int room) {
-    this.memory = memory;
+  PageSearch(
+      PageReader pages,
+      RetrievalOptions options,
+      int[] question,
+      int room,
+      Cancellation cancellation) {
+    this.pages = pages;
     this.options = options;
-    this.reader = memory.reader();
+    this.reader = pages.session();
     this.question = question;
     this.probe = question;
     this.room = room;
+    this.cancellation = cancellation;
   }
 
   /** Returns the pages, those first that matter most. */
-  List<Integer> find() {
+  int[] find() {
     long began = System.nanoTime();
     if (options.draftTokens() > 0) {
       probe = withDraft();
     }
-    List<Integer> ranked = ranked();
+    int[] byWords =
+        options.keys() == RetrievalOptions.Keys.ATTENTION
+            ? new int[0]
+            : order(pages.wordScores(probe));
+    int[] ranked =
+        options.keys() == RetrievalOptions.Keys.WORDS
+            ? byWords
+            : inTurn(order(byAttention()), byWords);
     searching = System.nanoTime() - began;
+    List<Integer> best = first(ranked, options.candidateTokens());
+    if (best.isEmpty()) {
+      return ranked;
+    }
     began = System.nanoTime();
-    if (options.candidateTokens() > 0) {
-      buffer = worst(ranked);
-      ranked = looked(first(ranked, options.candidateTokens()));
-    }
+    buffer = worst(ranked);
+    int[] looked = looked(best);
     looking = System.nanoTime() - began;
-    if (options.candidateTokens() > 0 && options.keys() == RetrievalOptions.Keys.BOTH) {
-      // A draft that guesses wrong draws the attention to what it guessed; words do not follow it.
-      ranked = inTurn(ranked, order(memory.words().scores(probe)));
-    }
-    return ranked;
+    // A draft that guesses wrong draws the attention to what it guessed; words do not follow it.
+    return options.keys() == RetrievalOptions.Keys.BOTH ? inTurn(looked, byWords) : looked;
   }
 
   /**
@@ -75,13 +88,14 @@ final class PageSearch {
    * guess would find pages with what was guessed.
    */
   private int[] withDraft() {
-    memory.rewind();
+    pages.rewind();
     int begin = reader.size();
     GenerationOptions greedy =
         GenerationOptions.defaults()
             .withSampler(Sampler.greedy())
             .withLogProbabilities(0)
-            .withMaxTokens(options.draftTokens());
+            .withMaxTokens(options.draftTokens())
+            .withCancellation(cancellation);
     int sure = 0;
     try (Generation draft = reader.generate(question, greedy)) {
       for (Piece piece : draft) {
@@ -91,7 +105,8 @@ final class PageSearch {
         sure++;
       }
     }
-    memory.noteResident(0);
+    PageReader.requireNotCancelled(cancellation);
+    pages.noteResident(0);
     int[] held = reader.tokens();
     int end = Math.min(held.length, begin + question.length + sure);
     return Arrays.copyOfRange(held, begin, end);
@@ -99,48 +114,43 @@ final class PageSearch {
 
   // ---- judging all pages ------------------------------------------------------------------------
 
-  /** All pages, those first that suit best by their keys. */
-  private List<Integer> ranked() {
-    return switch (options.keys()) {
-      case ATTENTION -> order(byAttention());
-      case WORDS -> order(memory.words().scores(probe));
-      case BOTH -> inTurn(order(byAttention()), order(memory.words().scores(probe)));
-    };
-  }
-
   private float[] byAttention() {
-    if (memory.bounds().isEmpty()) {
+    if (pages.bounds().isEmpty()) {
       return new float[0];
     }
-    PageBounds bounds = memory.bounds().get();
-    memory.rewind();
+    PageBounds bounds = pages.bounds().get();
+    pages.rewind();
     NativeAttention.Queries queries = observed(probe.length, NativeAttention::queries);
     PageRotation rotation =
-        RetrievalMemory.inside(
-            reader, () -> PageRotation.of(reader.context(), memory.segmentEnd()));
+        PageReader.inside(reader, () -> PageRotation.of(reader.context(), pages.segmentEnd()));
     return bounds.scores(rotation.turn(queries), queries.positions().length, queries.heads());
   }
 
-  private static List<Integer> order(float[] scores) {
-    List<Integer> order = new ArrayList<>(scores.length);
-    for (int i = 0; i < scores.length; i++) {
-      order.add(i);
+  /** The pages by their scores, the highest first; those that are equal as they are in the text. */
+  private static int[] order(float[] scores) {
+    long[] keys = new long[scores.length];
+    for (int page = 0; page < keys.length; page++) {
+      int bits = Float.floatToIntBits(-scores[page]);
+      int ascending = bits ^ bits >> 31 & Integer.MAX_VALUE; // whole numbers in the order of floats
+      keys[page] = (long) ascending << 32 | page;
     }
-    order.sort(Comparator.comparing((Integer page) -> -scores[page]));
-    return order;
+    Arrays.sort(keys);
+    return Arrays.stream(keys).mapToInt(key -> (int) key).toArray();
   }
 
-  private static List<Integer> inTurn(List<Integer> one, List<Integer> other) {
-    Set<Integer> both = new LinkedHashSet<>();
-    for (int i = 0; i < Math.max(one.size(), other.size()); i++) {
-      if (i < one.size()) {
-        both.add(one.get(i));
-      }
-      if (i < other.size()) {
-        both.add(other.get(i));
+  private static int[] inTurn(int[] one, int[] other) {
+    int[] both = new int[one.length + other.length];
+    BitSet seen = new BitSet();
+    int count = 0;
+    for (int i = 0; i < Math.max(one.length, other.length); i++) {
+      for (int[] each : List.of(one, other)) {
+        if (i < each.length && !seen.get(each[i])) {
+          seen.set(each[i]);
+          both[count++] = each[i];
+        }
       }
     }
-    return List.copyOf(both);
+    return Arrays.copyOf(both, count);
   }
 
   // ---- looking at candidates --------------------------------------------------------------------
@@ -149,26 +159,22 @@ final class PageSearch {
    * The candidates, those first that the model attends to most. Groups that fill the cache compete
    * until those that are left fit into one.
    */
-  private List<Integer> looked(List<Integer> ranked) {
-    candidates = ranked.size();
-    if (candidates == 0) {
-      return ranked;
-    }
-    List<Integer> left = ranked;
+  private int[] looked(List<Integer> best) {
+    candidates = best.size();
+    List<Integer> left = best;
     while (true) {
       List<List<Integer>> groups = groups(left);
       List<Integer> next = new ArrayList<>();
       for (List<Integer> group : groups) {
-        Map<Integer, Float> scores = attention(group);
+        float[] scores = attention(group);
         rounds++;
-        List<Integer> order = new ArrayList<>(group);
-        order.sort(Comparator.comparing((Integer page) -> -scores.get(page)));
+        int[] order = IntStream.of(order(scores)).map(group::get).toArray();
         if (groups.size() == 1) {
           return order;
         }
         int share = Math.min(groupRoom() / groups.size(), groupRoom() / 2);
         List<Integer> kept = first(order, share);
-        next.addAll(kept.isEmpty() ? order.subList(0, 1) : kept);
+        next.addAll(kept.isEmpty() ? List.of(order[0]) : kept);
       }
       left = next;
     }
@@ -205,57 +211,56 @@ final class PageSearch {
    * The most attention that any head pays to any token of each page, from any token asked with.
    * Heads that look at what is just before them, whatever it is, see the buffer.
    */
-  private Map<Integer, Float> attention(List<Integer> group) {
-    memory.rewind();
+  private float[] attention(List<Integer> group) {
+    pages.rewind();
     int begin = reader.size();
-    memory.place(reader, group);
-    memory.place(reader, buffer);
+    pages.place(reader, group);
+    pages.place(reader, buffer);
     NativeAttention.Scores scores =
         observed(0, context -> NativeAttention.scores(context, reader.cells().sequence()));
-    Map<Integer, Float> best = new HashMap<>();
+    float[] most = new float[group.size()];
     int at = begin;
-    for (int page : group) {
-      float most = 0;
-      for (int end = at + memory.page(page).size(); at < end; at++) {
-        most = Math.max(most, scores.maxima()[at]);
+    for (int i = 0; i < most.length; i++) {
+      for (int end = at + pages.page(group.get(i)).size(); at < end; at++) {
+        most[i] = Math.max(most[i], scores.maxima()[at]);
       }
-      best.put(page, most);
     }
-    return best;
+    return most;
   }
 
   /** What is observed while the reader appends the question. */
-  private <T> T observed(int queryTokens, java.util.function.Function<NativeContext, T> result) {
+  private <T> T observed(int queryTokens, Function<NativeContext, T> result) {
     NativeContext context = reader.nativeContext();
     NativeAttention.Watch watch =
         NativeAttention.Watch.of(reader.cells().sequence())
             .from(reader.position())
             .withQueries(queryTokens);
-    RetrievalMemory.inside(
-        reader,
-        () -> {
-          NativeAttention.begin(context, watch);
-          return true;
-        });
+    PageReader.inside(reader, () -> begin(context, watch));
     try {
-      reader.append(probe);
-      memory.noteResident(0);
-      return RetrievalMemory.inside(reader, () -> result.apply(context));
+      reader.append(probe, cancellation, (_, _) -> {});
+      pages.noteResident(0);
+      return PageReader.inside(reader, () -> result.apply(context));
     } finally {
-      RetrievalMemory.inside(
-          reader,
-          () -> {
-            NativeAttention.end(context);
-            return true;
-          });
+      PageReader.inside(reader, () -> end(context));
     }
   }
 
+  private Void begin(NativeContext context, NativeAttention.Watch watch) {
+    reader.context().notObserved(); // a session's sums end here, and it is told so
+    NativeAttention.begin(context, watch);
+    return null;
+  }
+
+  private static Void end(NativeContext context) {
+    NativeAttention.end(context);
+    return null;
+  }
+
   /** The pages that suit least, about one page's tokens. */
-  private List<Integer> worst(List<Integer> ranked) {
+  private List<Integer> worst(int[] ranked) {
     List<Integer> worst = new ArrayList<>();
-    for (int i = ranked.size() - 1; i >= 0 && tokens(worst) < options.pageTokens(); i--) {
-      worst.add(ranked.get(i));
+    for (int i = ranked.length - 1; i >= 0 && tokens(worst) < options.pageTokens(); i--) {
+      worst.add(ranked[i]);
     }
     return worst;
   }
@@ -263,13 +268,13 @@ final class PageSearch {
   // ---- the result -------------------------------------------------------------------------------
 
   /** The best pages that fit, at least one, with their neighbours; ascending. */
-  List<Integer> chosen(List<Integer> ranked, int tokens) {
+  List<Integer> chosen(int[] ranked, int tokens) {
     int left = Math.min(room, Math.max(tokens, options.pageTokens()));
     Set<Integer> chosen = new TreeSet<>();
     for (int page : ranked) {
-      int last = Math.min(memory.pages() - 1, page + options.neighbours());
+      int last = Math.min(pages.pages() - 1, page + options.neighbours());
       for (int each = Math.max(0, page - options.neighbours()); each <= last; each++) {
-        int size = memory.page(each).size();
+        int size = pages.page(each).size();
         if (!chosen.contains(each)) {
           if (size > left) {
             return List.copyOf(chosen);
@@ -283,11 +288,11 @@ final class PageSearch {
   }
 
   /** The first pages that fit. */
-  private List<Integer> first(List<Integer> ranked, int tokens) {
+  private List<Integer> first(int[] ranked, int tokens) {
     int left = tokens;
     List<Integer> first = new ArrayList<>();
     for (int page : ranked) {
-      left -= memory.page(page).size();
+      left -= pages.page(page).size();
       if (left < 0) {
         break;
       }
@@ -297,13 +302,13 @@ final class PageSearch {
   }
 
   private int tokens(List<Integer> numbers) {
-    return numbers.stream().mapToInt(page -> memory.page(page).size()).sum();
+    return numbers.stream().mapToInt(page -> pages.page(page).size()).sum();
   }
 
   RetrievalReport report(List<Integer> found, long placing) {
     List<TokenRange> ranges = new ArrayList<>();
     for (int number : found) {
-      PagedText.Page page = memory.page(number);
+      PagedText.Page page = pages.page(number);
       if (!ranges.isEmpty() && ranges.getLast().to() == page.from()) {
         ranges.set(ranges.size() - 1, new TokenRange(ranges.getLast().from(), page.to()));
       } else {
@@ -311,7 +316,7 @@ final class PageSearch {
       }
     }
     return new RetrievalReport(
-        memory.pages(),
+        pages.pages(),
         candidates,
         rounds,
         ranges,
@@ -322,7 +327,7 @@ final class PageSearch {
             .model()
             .tokenizer()
             .decode(Arrays.copyOfRange(probe, question.length, probe.length)),
-        memory.residentCells(),
+        pages.residentCells(),
         Duration.ofNanos(searching),
         Duration.ofNanos(looking),
         Duration.ofNanos(placing));

@@ -1,32 +1,39 @@
 package dev.gatun;
 
 import dev.gatun.error.LlamaException;
+import dev.gatun.kv.PageBounds;
+import java.io.FileNotFoundException;
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.zip.CRC32C;
 
-/** Keeps the rows of pages outside of the cache, in the order in which they come. One thread. */
-abstract sealed class PageStore implements AutoCloseable {
+/**
+ * Keeps records, such as the rows of pages, outside of the cache and of the Java heap, in the order
+ * in which they come. One thread.
+ */
+abstract sealed class PageStore implements PageBounds.Storage, AutoCloseable {
   /** Opens a store in memory, or in a new file that is deleted when the store is closed. */
   static PageStore open(Optional<Path> file) {
     return file.isPresent() ? new InFile(file.get()) : new InMemory();
   }
 
-  /** Adds rows behind all others; returns the number of the page. */
-  abstract int add(MemorySegment rows);
-
-  /** Copies the rows of a page; {@code target} has their size. */
-  abstract void read(int page, MemorySegment target);
+  /**
+   * Returns a record, 32-byte aligned: a view or a copy, to be read only.
+   *
+   * @param bytes its size
+   * @param call owns a copy
+   */
+  abstract MemorySegment view(int number, long bytes, Arena call);
 
   /** Bytes in memory outside of the Java heap. */
   abstract long memoryBytes();
@@ -40,21 +47,29 @@ abstract sealed class PageStore implements AutoCloseable {
   /** In memory outside of the Java heap. */
   private static final class InMemory extends PageStore {
     private final Arena arena = Arena.ofShared();
-    private final List<MemorySegment> pages = new ArrayList<>();
+    private final List<MemorySegment> records = new ArrayList<>();
     private long bytes;
 
     @Override
-    int add(MemorySegment rows) {
-      MemorySegment copy = arena.allocate(rows.byteSize(), 32);
-      copy.copyFrom(rows);
-      pages.add(copy);
-      bytes += copy.byteSize();
-      return pages.size() - 1;
+    public int add(List<MemorySegment> added) {
+      int first = records.size();
+      List<MemorySegment> copies = new ArrayList<>();
+      for (MemorySegment record : added) {
+        copies.add(arena.allocate(record.byteSize(), 32).copyFrom(record));
+      }
+      records.addAll(copies);
+      bytes += copies.stream().mapToLong(MemorySegment::byteSize).sum();
+      return first;
     }
 
     @Override
-    void read(int page, MemorySegment target) {
-      target.copyFrom(pages.get(page));
+    public void read(int number, MemorySegment target) {
+      target.copyFrom(records.get(number));
+    }
+
+    @Override
+    MemorySegment view(int number, long size, Arena call) {
+      return records.get(number).asReadOnly();
     }
 
     @Override
@@ -77,27 +92,24 @@ abstract sealed class PageStore implements AutoCloseable {
 
   /**
    * In a file. It is written and read in place rather than mapped: mapped pages count as resident
-   * memory, and a file that somebody cuts short would end in a fault instead of an error. Where the
-   * system can, the file has no name while it is open, so that a killed process leaves nothing.
+   * memory, and a file that somebody cuts short would end in a fault instead of an error. Not
+   * through a channel, which an interrupt of the thread closes, and everything would be lost. Where
+   * the system can, the file has no name while it is open, so that a killed process leaves nothing.
    */
   private static final class InFile extends PageStore {
     private final Path path;
-    private final FileChannel channel;
+    private final RandomAccessFile file;
+    private final boolean named;
+    private final byte[] buffer = new byte[1 << 16];
     private long[] offsets = new long[64];
     private int[] sums = new int[64];
-    private int pages;
+    private int records;
     private long end;
 
     InFile(Path path) {
       this.path = path;
       try {
-        channel =
-            FileChannel.open(
-                path,
-                StandardOpenOption.CREATE_NEW,
-                StandardOpenOption.READ,
-                StandardOpenOption.WRITE,
-                StandardOpenOption.DELETE_ON_CLOSE);
+        Files.createFile(path);
       } catch (FileAlreadyExistsException e) {
         throw new LlamaException(
             path + " exists; name a new file, or delete it if a process that was killed left it",
@@ -105,57 +117,97 @@ abstract sealed class PageStore implements AutoCloseable {
       } catch (IOException e) {
         throw new LlamaException("cannot make " + path + " for pages: " + e, e);
       }
+      try {
+        file = new RandomAccessFile(path.toFile(), "rw");
+      } catch (FileNotFoundException | UnsupportedOperationException e) {
+        unlink();
+        throw new LlamaException("cannot open " + path + " for pages: " + e, e);
+      }
+      named = !unlink();
+    }
+
+    /** Takes the file's name away; tells whether the system could. */
+    private boolean unlink() {
+      try {
+        Files.deleteIfExists(path);
+        return true;
+      } catch (IOException e) {
+        return false; // a system that keeps the names of open files
+      }
     }
 
     @Override
-    int add(MemorySegment rows) {
-      ByteBuffer buffer = rows.asByteBuffer();
+    public int add(List<MemorySegment> added) {
+      int most = records + added.size();
+      if (most > offsets.length) {
+        int length = Math.max(most, 2 * records);
+        offsets = Arrays.copyOf(offsets, length);
+        sums = Arrays.copyOf(sums, length);
+      }
+      long at = end;
       try {
-        for (long at = end; buffer.hasRemaining(); ) {
-          at += channel.write(buffer, at);
+        for (int i = 0; i < added.size(); i++) {
+          offsets[records + i] = at;
+          sums[records + i] = write(added.get(i), at);
+          at += added.get(i).byteSize();
         }
       } catch (IOException e) {
         throw new LlamaException(
-            "cannot write %,d bytes of a page to %s: %s".formatted(rows.byteSize(), path, e), e);
+            "cannot write %,d bytes of pages to %s: %s"
+                .formatted(added.stream().mapToLong(MemorySegment::byteSize).sum(), path, e),
+            e);
       }
-      if (pages == offsets.length) {
-        offsets = Arrays.copyOf(offsets, pages * 2);
-        sums = Arrays.copyOf(sums, pages * 2);
+      int first = records;
+      records = most;
+      end = at;
+      return first;
+    }
+
+    private int write(MemorySegment record, long at) throws IOException {
+      CRC32C sum = new CRC32C();
+      file.seek(at);
+      for (long done = 0; done < record.byteSize(); ) {
+        int n = (int) Math.min(buffer.length, record.byteSize() - done);
+        MemorySegment.copy(record, ValueLayout.JAVA_BYTE, done, buffer, 0, n);
+        file.write(buffer, 0, n);
+        sum.update(buffer, 0, n);
+        done += n;
       }
-      offsets[pages] = end;
-      sums[pages] = sum(rows);
-      end += rows.byteSize();
-      return pages++;
+      return (int) sum.getValue();
     }
 
     @Override
-    void read(int page, MemorySegment target) {
-      ByteBuffer buffer = target.asByteBuffer();
+    public void read(int number, MemorySegment target) {
+      CRC32C sum = new CRC32C();
       try {
-        for (long at = offsets[page]; buffer.hasRemaining(); ) {
-          int n = channel.read(buffer, at);
+        file.seek(offsets[number]);
+        for (long done = 0; done < target.byteSize(); ) {
+          int n = file.read(buffer, 0, (int) Math.min(buffer.length, target.byteSize() - done));
           if (n < 0) {
             throw new LlamaException(
                 "%s ends at %,d bytes, but %,d were written; something else has cut it"
-                    .formatted(path, channel.size(), end));
+                    .formatted(path, file.length(), end));
           }
-          at += n;
+          MemorySegment.copy(buffer, 0, target, ValueLayout.JAVA_BYTE, done, n);
+          sum.update(buffer, 0, n);
+          done += n;
         }
       } catch (IOException e) {
         throw new LlamaException(
             "cannot read %,d bytes of a page from %s: %s".formatted(target.byteSize(), path, e), e);
       }
-      if (sum(target) != sums[page]) {
+      if ((int) sum.getValue() != sums[number]) {
         throw new LlamaException(
-            "page %,d in %s is not what was written; something else has changed the file"
-                .formatted(page, path));
+            "record %,d in %s is not what was written; something else has changed the file"
+                .formatted(number, path));
       }
     }
 
-    private static int sum(MemorySegment rows) {
-      CRC32C sum = new CRC32C();
-      sum.update(rows.asByteBuffer());
-      return (int) sum.getValue();
+    @Override
+    MemorySegment view(int number, long size, Arena call) {
+      MemorySegment copy = call.allocate(size, 32);
+      read(number, copy);
+      return copy;
     }
 
     @Override
@@ -171,7 +223,10 @@ abstract sealed class PageStore implements AutoCloseable {
     @Override
     public void close() {
       try {
-        channel.close();
+        file.close();
+        if (named) {
+          Files.deleteIfExists(path);
+        }
       } catch (IOException e) {
         throw new LlamaException("cannot close " + path + ": " + e, e);
       }

@@ -1,7 +1,6 @@
 package dev.gatun;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 
@@ -22,6 +21,7 @@ final class PagedText {
     }
   }
 
+  private static final int CHUNK = 1 << 12;
   private static final String ENDS = ".!?\n";
   private static final String CLOSING = " \"')]\u201d\u2019";
 
@@ -29,7 +29,7 @@ final class PagedText {
   private final int pageTokens;
   private final BitSet known = new BitSet();
   private final BitSet endsSentence = new BitSet();
-  private int[] tokens = new int[1024];
+  private final List<int[]> chunks = new ArrayList<>();
   private int size;
 
   PagedText(Tokenizer tokenizer, int pageTokens) {
@@ -46,16 +46,28 @@ final class PagedText {
       throw new IllegalArgumentException(
           "a memory holds at most %,d tokens; begin another one".formatted(Integer.MAX_VALUE - 8));
     }
-    if (size + ids.length > tokens.length) {
-      long twice = Math.min(Integer.MAX_VALUE - 8L, 2L * tokens.length);
-      tokens = Arrays.copyOf(tokens, (int) Math.max(size + ids.length, twice));
+    for (int done = 0; done < ids.length; ) {
+      int at = size % CHUNK;
+      if (at == 0) {
+        chunks.add(new int[CHUNK]);
+      }
+      int count = Math.min(ids.length - done, CHUNK - at);
+      System.arraycopy(ids, done, chunks.getLast(), at, count);
+      done += count;
+      size += count;
     }
-    System.arraycopy(ids, 0, tokens, size, ids.length);
-    size += ids.length;
+  }
+
+  private int token(int index) {
+    return chunks.get(index / CHUNK)[index % CHUNK];
   }
 
   int[] tokens(int from, int to) {
-    return Arrays.copyOfRange(tokens, from, to);
+    int[] tokens = new int[to - from];
+    for (int i = 0; i < tokens.length; i++) {
+      tokens[i] = token(from + i);
+    }
+    return tokens;
   }
 
   /**
@@ -84,7 +96,7 @@ final class PagedText {
   /** Returns the last end of a sentence in a range, or the end of the range. */
   private int lastSentenceEnd(int from, int to) {
     for (int end = to; end > from; end--) {
-      if (endsSentence(tokens[end - 1])) {
+      if (endsSentence(token(end - 1))) {
         return end;
       }
     }

@@ -78,8 +78,8 @@ public final class PrefixCache implements AutoCloseable {
 
   /**
    * Returns what the cache reuses multiples of: 1, or of an exact cache the least number of tokens
-   * that are computed together as many more are. A model whose memory cannot be divided is
-   * remembered by an exact cache where a session holds a multiple of it.
+   * that are computed together as many more are. An exact cache remembers a model whose memory
+   * cannot be divided where a session without automatic checkpoints holds a multiple of it.
    */
   public int blockTokens() {
     return block;
@@ -111,7 +111,7 @@ public final class PrefixCache implements AutoCloseable {
         return PrefixReuse.none();
       }
       owner.growScaling(Math.min(text.length, session.remaining()));
-      int limit = options.exact() ? Math.min(most, lastStart(text.length)) : most;
+      int limit = options.exact() ? Math.min(most, lastStart(session, text.length)) : most;
       PrefixReuse reuse = tiers.bring(Arrays.copyOf(text, limit), block, session.cells());
       if (reuse.tokens() > 0) {
         hits++;
@@ -155,9 +155,10 @@ public final class PrefixCache implements AutoCloseable {
   }
 
   /** The last token from which a text can be read on so that all rows are computed the same way. */
-  private int lastStart(int length) {
+  private int lastStart(LlamaSession session, int length) {
     int micro = (length - 1) / microBatch * microBatch;
-    return Math.max(micro, (length - block) / block * block);
+    int start = Math.max(micro, (length - block) / block * block);
+    return Math.min(start, session.cells().checkpoints().lastStart(length, block));
   }
 
   private int storable(SessionCells cells) {

@@ -16,8 +16,9 @@ import java.util.Optional;
  * @param disk where cells are written when host memory is used up; empty for nowhere
  * @param exact whether the logits with the cache are, bit by bit, those without it. Only what was
  *     read as a part of a text is then reused, in blocks of {@link PrefixCache#blockTokens()}, and
- *     some blocks before the end of a text are read again; what was generated is not reused. See
- *     {@link PrefixCache}
+ *     some blocks before the end of a text are read again; what was generated is not reused. Of
+ *     models whose memory cannot be divided little is remembered then ({@link
+ *     PrefixCache#blockTokens()})
  */
 public record PrefixCacheOptions(
     int residentTokens, int residentSequences, long hostBytes, Optional<Disk> disk, boolean exact) {

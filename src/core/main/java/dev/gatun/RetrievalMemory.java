@@ -2,17 +2,8 @@ package dev.gatun;
 
 import dev.gatun.error.AlreadyClosedException;
 import dev.gatun.error.UnsupportedOperationForModelException;
-import dev.gatun.internal.NativeAttention;
-import dev.gatun.internal.NativeCells;
-import dev.gatun.internal.NativeContext;
 import dev.gatun.kv.PageBounds;
-import dev.gatun.kv.PageWords;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
-import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.function.Supplier;
 
@@ -36,8 +27,15 @@ import java.util.function.Supplier;
  * their {@link RetrievalOptions.Keys keys}; the best are put before the question a cacheful at a
  * time, and the model's own attention says which of them count, until they fit in one.
  *
- * <p>Lifetime: it takes one of the context's sequences until it is closed. What it keeps lies
- * outside of the Java heap or in the file, and is gone when it is closed.
+ * <p>One thread at a time drives a memory with its context and sessions. A second one that comes
+ * while native code runs gets a {@link WrongThreadException}; {@link #close()} is for any thread.
+ *
+ * <p>A call that fails or is cancelled leaves the memory usable and with all that was appended. The
+ * session that it was to fill then holds less than was asked for, or nothing.
+ *
+ * <p>Lifetime: it takes one of the context's sequences until it is closed. Pages and their keys lie
+ * outside of the Java heap or in the file, and are gone when it is closed; the token ids, 4 bytes
+ * each, are on the heap.
  *
  * <p>Sources: pages and their return: Xiao et al., "InfLLM", 2024, section 3; page bounds: Tang et
  * al., "Quest", 2024; attention as retrieval: Liu et al., "RetrievalAttention", 2024; searching
@@ -51,41 +49,15 @@ public final class RetrievalMemory implements AutoCloseable {
 
   private final LlamaContext owner;
   private final RetrievalOptions options;
-  private final int[] prefix;
-  private final LlamaSession reader;
-  private final PageStore store;
-  private final PagedText text;
-  private final PageWords words = new PageWords();
-  private final List<Stored> pages = new ArrayList<>();
-  private Optional<PageBounds> bounds = Optional.empty();
-  private int read;
-  private int residentCells;
-  private boolean closed;
-
-  /**
-   * A page outside of the cache.
-   *
-   * @param page its tokens
-   * @param position position at which its first token was read
-   * @param number its number in the store
-   */
-  private record Stored(PagedText.Page page, int position, int number) {}
+  private final PageReader reader;
+  private volatile boolean closed;
 
   private RetrievalMemory(LlamaContext owner, int[] prefix, RetrievalOptions options) {
     this.owner = owner;
     this.options = options;
-    this.prefix = prefix.clone();
     owner.requireVocabulary(prefix);
-    requireFit();
-    this.text = new PagedText(owner.model().tokenizer(), options.pageTokens());
-    this.reader = owner.newSession();
-    try {
-      inside(reader, this::requireSupport);
-      this.store = PageStore.open(options.file());
-    } catch (RuntimeException | Error e) {
-      reader.close();
-      throw e;
-    }
+    requireFit(prefix);
+    this.reader = new PageReader(owner, prefix, options);
   }
 
   /**
@@ -116,8 +88,8 @@ public final class RetrievalMemory implements AutoCloseable {
     return new RetrievalMemory(context, prefix, options);
   }
 
-  private void requireFit() {
-    int segment = prefix.length + options.overlapTokens() + options.segmentTokens();
+  private void requireFit(int[] prefix) {
+    long segment = 0L + prefix.length + options.overlapTokens() + options.segmentTokens();
     int cells = Math.min(options.residentTokens(), owner.sequenceTokens());
     if (options.residentTokens() > owner.contextTokens()) {
       throw new IllegalArgumentException(
@@ -131,26 +103,6 @@ public final class RetrievalMemory implements AutoCloseable {
     }
   }
 
-  private Void requireSupport() {
-    owner.requireShiftable();
-    owner.requireFixedScaling();
-    if (usesAttention()) {
-      try {
-        NativeAttention.layers(reader.nativeContext());
-      } catch (UnsupportedOperationForModelException e) {
-        throw new UnsupportedOperationForModelException(
-            e.getMessage()
-                + "; search by RetrievalOptions.Keys.WORDS alone, with candidateTokens 0",
-            e);
-      }
-    }
-    return null;
-  }
-
-  private boolean usesAttention() {
-    return options.keys() != RetrievalOptions.Keys.WORDS || options.candidateTokens() > 0;
-  }
-
   // ---- reading ----------------------------------------------------------------------------------
 
   /**
@@ -162,93 +114,37 @@ public final class RetrievalMemory implements AutoCloseable {
     append(owner.model().tokenizer().encode(part, false, false));
   }
 
-  /** Appends tokens. What does not fill a segment is read with the next call. */
+  /** Appends tokens. What does not fill a segment is read with a later call. */
   public void append(int... ids) {
     append(ids, Cancellation.never());
   }
 
   /**
-   * Appends tokens. What does not fill a segment is read with the next call.
+   * Appends tokens. What does not fill a segment is read with a later call. When reading fails or
+   * is cancelled, all tokens are appended all the same, and the next call reads on: do not append
+   * them again.
    *
    * @param cancellation ends it between segments or inside one
-   * @throws dev.gatun.error.OperationCancelledException if it was cancelled; the next call reads on
+   * @throws dev.gatun.error.OperationCancelledException if it was cancelled
+   * @throws dev.gatun.error.KvCacheFullException if other sessions have taken the cells
+   * @throws IndexOutOfBoundsException if an id is not in the vocabulary; nothing is appended
    */
   public void append(int[] ids, Cancellation cancellation) {
-    requireOpen();
-    owner.requireVocabulary(ids);
-    text.append(ids);
-    while (text.size() - read >= options.segmentTokens()) {
-      readSegment(text.cut(read, read + options.segmentTokens(), false), cancellation);
-    }
+    whileOpen(
+        () -> {
+          owner.requireVocabulary(ids);
+          reader.append(ids, cancellation);
+          return true;
+        });
   }
 
   /** Reads what waits for more text. Questions do so themselves. */
   public void flush() {
-    requireOpen();
-    if (read < text.size()) {
-      readSegment(text.cut(read, text.size(), true), Cancellation.never());
-    }
-  }
-
-  private void readSegment(List<PagedText.Page> cut, Cancellation cancellation) {
-    int end = cut.getLast().to();
-    int before = Math.max(0, read - options.overlapTokens());
-    rewind(prefix.length);
-    int base = reader.size() - before;
-    reader.append(text.tokens(before, end), cancellation, (_, _) -> {});
-    noteResident(0);
-    List<Stored> stored = inside(reader, () -> store(cut, base));
-    for (Stored page : stored) {
-      words.add(text.tokens(page.page().from(), page.page().to()));
-    }
-    pages.addAll(stored);
-    read = end;
-    rewind(prefix.length);
-  }
-
-  /** Copies the pages out and takes their keys. */
-  private List<Stored> store(List<PagedText.Page> cut, int base) {
-    List<Stored> stored = new ArrayList<>();
-    NativeContext context = reader.nativeContext();
-    try (Arena arena = Arena.ofConfined()) {
-      for (PagedText.Page page : cut) {
-        MemorySegment rows = reader.cells().read(base + page.from(), base + page.to(), arena);
-        stored.add(new Stored(page, base + page.from(), store.add(rows)));
-      }
-    }
-    if (options.keys() != RetrievalOptions.Keys.WORDS) {
-      int[] layers = NativeAttention.layers(context);
-      float[][] keys = new float[layers.length][];
-      int[] widths = new int[layers.length];
-      for (int i = 0; i < layers.length; i++) {
-        NativeAttention.Keys layer =
-            NativeAttention.keys(context, reader.cells().sequence(), layers[i]);
-        keys[i] = layer.values();
-        widths[i] = layer.width();
-      }
-      PageBounds all =
-          bounds.orElseGet(() -> new PageBounds(widths, NativeAttention.headSize(context)));
-      bounds = Optional.of(all);
-      for (Stored page : stored) {
-        // A bound grows with the number of keys: a short page is judged with what is before it.
-        int end = page.position() + page.page().size();
-        int begin = Math.min(page.position(), Math.max(prefix.length, end - options.pageTokens()));
-        all.add(keys, begin, end);
-      }
-    }
-    return stored;
-  }
-
-  /** Makes the reader hold the prefix, or a beginning of what it holds. */
-  private void rewind(int tokens) {
-    if (reader.size() >= Math.max(tokens, 1)) {
-      reader.truncate(tokens);
-    } else {
-      reader.clear();
-      if (tokens > 0) {
-        reader.append(prefix);
-      }
-    }
+    whileOpen(
+        () -> {
+          reader.flush(Cancellation.never());
+          return true;
+        });
   }
 
   // ---- recalling --------------------------------------------------------------------------------
@@ -262,14 +158,29 @@ public final class RetrievalMemory implements AutoCloseable {
    *     {@link RetrievalOptions#residentTokens()} leaves
    * @param question what will be appended, with everything around it; pages are found for it
    * @return what was brought back and what it took
-   * @throws IllegalArgumentException if the question leaves no room for pages
+   * @throws IllegalArgumentException if the question is empty or leaves no room for pages
+   * @throws IllegalStateException if adapters, control vector or position scaling of the context
+   *     are no longer those that the memory was made under
    */
   public RetrievalReport recall(LlamaSession session, int... question) {
-    PageSearch search = newSearch(session, question);
-    List<Integer> found = search.chosen(search.find(), options.recallTokens());
-    long began = System.nanoTime();
-    bring(session, found);
-    return search.report(found, System.nanoTime() - began);
+    return recall(session, question, Cancellation.never());
+  }
+
+  /**
+   * As {@link #recall(LlamaSession, int...)}.
+   *
+   * @param cancellation ends it, also inside a decode
+   * @throws dev.gatun.error.OperationCancelledException if it was cancelled
+   */
+  public RetrievalReport recall(LlamaSession session, int[] question, Cancellation cancellation) {
+    return whileOpen(
+        () -> {
+          PageSearch search = newSearch(session, question, cancellation);
+          List<Integer> found = search.chosen(search.find(), options.recallTokens());
+          long began = System.nanoTime();
+          reader.bring(session, found);
+          return search.report(found, System.nanoTime() - began);
+        });
   }
 
   /**
@@ -282,91 +193,38 @@ public final class RetrievalMemory implements AutoCloseable {
    * @param session another session of the same context
    * @param question with everything around it
    * @param generation how to answer; its greatest length is cut to what {@link
-   *     RetrievalOptions#residentTokens()} leaves
-   * @throws IllegalArgumentException if the question leaves no room for pages
-   * @throws dev.gatun.error.OperationCancelledException if the generation was cancelled
+   *     RetrievalOptions#residentTokens()} leaves. Its cancellation ends the search too; its
+   *     deadline holds for each answer apart
+   * @throws IllegalArgumentException if the question is empty or leaves no room for pages
+   * @throws IllegalStateException as {@link #recall(LlamaSession, int...)}
+   * @throws dev.gatun.error.OperationCancelledException if it was cancelled
    */
   public RetrievalAnswer ask(LlamaSession session, int[] question, GenerationOptions generation) {
-    return new PageAnswers(this, session, question, generation).best(newSearch(session, question));
-  }
-
-  private PageSearch newSearch(LlamaSession session, int[] question) {
-    requireOpen();
-    owner.requireVocabulary(question);
-    if (session == reader || session.context() != owner) {
-      throw new IllegalArgumentException("the session belongs to another context");
-    }
-    int around = question.length + options.draftTokens() + 1;
-    int room =
-        Math.min(options.residentTokens() - 2 * prefix.length, owner.sequenceTokens()) - around;
-    if (room < LEAST_PAGES * options.pageTokens()) {
-      throw new IllegalArgumentException(
-          "a question of %,d tokens leaves room for %,d tokens of pages among %,d resident ones; raise residentTokens"
-              .formatted(question.length, room, options.residentTokens()));
-    }
-    session.clear();
-    flush();
-    return new PageSearch(this, options, question, room);
-  }
-
-  /** Makes a session hold the prefix and pages. */
-  void bring(LlamaSession session, List<Integer> numbers) {
-    rewind();
-    session.clear();
-    if (prefix.length > 0) {
-      session.append(prefix);
-    }
-    place(session, numbers);
-    noteResident(session.size());
-  }
-
-  /** Brings pages into a session, behind what it holds. */
-  void place(LlamaSession session, List<Integer> numbers) {
-    if (numbers.isEmpty()) {
-      return;
-    }
-    inside(
-        session,
+    return whileOpen(
         () -> {
-          try (Arena arena = Arena.ofConfined()) {
-            List<int[]> ids = new ArrayList<>();
-            List<NativeCells.Rows> rows = new ArrayList<>();
-            int next = session.cells().held().next();
-            for (int number : numbers) {
-              Stored stored = pages.get(number);
-              int size = stored.page().size();
-              MemorySegment copy =
-                  arena.allocate(NativeCells.bytes(session.nativeContext(), size), 32);
-              store.read(stored.number(), copy);
-              ids.add(text.tokens(stored.page().from(), stored.page().to()));
-              rows.add(new NativeCells.Rows(run(stored.position(), size), run(next, size), copy));
-              next += size;
-            }
-            session.cells().adopt(ids, rows);
-          }
-          return null;
+          PageSearch search = newSearch(session, question, generation.cancellation());
+          return new PageAnswers(reader, options, session, question, generation).best(search);
         });
   }
 
-  private static int[] run(int from, int count) {
-    int[] run = new int[count];
-    Arrays.setAll(run, i -> from + i);
-    return run;
-  }
-
-  /** Runs a native step inside the guard of the session's context. */
-  static <T> T inside(LlamaSession session, Supplier<T> step) {
-    session.enter();
-    try {
-      session.requireIdle();
-      return step.get();
-    } finally {
-      session.exit();
+  private PageSearch newSearch(LlamaSession session, int[] question, Cancellation cancellation) {
+    owner.requireVocabulary(question);
+    if (session == reader.session() || session.context() != owner) {
+      throw new IllegalArgumentException("the session belongs to another context");
     }
-  }
-
-  void noteResident(int others) {
-    residentCells = Math.max(residentCells, reader.size() + others);
+    if (question.length == 0) {
+      throw new IllegalArgumentException("the question must have a token");
+    }
+    long around = reader.prefixTokens() + question.length + options.draftTokens() + 1L;
+    long room = reader.most(session) - around;
+    if (room < LEAST_PAGES * options.pageTokens()) {
+      throw new IllegalArgumentException(
+          "a question of %,d tokens leaves room for %,d tokens of pages among %,d resident ones; raise residentTokens, or what context and session can hold"
+              .formatted(question.length, Math.max(0, room), options.residentTokens()));
+    }
+    session.clear();
+    reader.flush(cancellation);
+    return new PageSearch(reader, options, question, (int) room, cancellation);
   }
 
   // ---- what is there ----------------------------------------------------------------------------
@@ -378,12 +236,12 @@ public final class RetrievalMemory implements AutoCloseable {
 
   /** Returns the number of tokens appended so far. */
   public int tokens() {
-    return text.size();
+    return reader.textTokens();
   }
 
   /** Returns the number of pages. */
   public int pages() {
-    return pages.size();
+    return reader.pages();
   }
 
   /**
@@ -391,71 +249,56 @@ public final class RetrievalMemory implements AutoCloseable {
    * brought into sessions. Answers that {@link #ask} gave count; those of the caller do not.
    */
   public int residentCells() {
-    return residentCells;
+    return reader.residentCells();
   }
 
-  /** Returns the bytes of pages in memory, outside of the Java heap. */
+  /** Returns the bytes of pages and their keys in memory, outside of the Java heap. */
   public long memoryBytes() {
-    return store.memoryBytes();
+    return reader.store().memoryBytes();
   }
 
-  /** Returns the bytes of pages in the file. */
+  /** Returns the bytes of pages and their keys in the file. */
   public long fileBytes() {
-    return store.fileBytes();
+    return reader.store().fileBytes();
   }
 
-  /** Returns the bytes of the pages' attention keys, on the Java heap. */
+  /**
+   * Returns the bytes of the pages' attention keys. They are with the pages, but for those of the
+   * last pages, which are on the Java heap.
+   */
   public long keyBytes() {
-    return bounds.map(PageBounds::bytes).orElse(0L);
+    return reader.bounds().map(PageBounds::bytes).orElse(0L);
   }
 
-  LlamaSession reader() {
-    return reader;
-  }
-
-  /** Makes the reader hold what stands before everything. */
-  void rewind() {
-    rewind(prefix.length);
-  }
-
-  /** Cells of the session that answers, with question and answer. */
-  int sessionTokens() {
-    return options.residentTokens() - prefix.length;
-  }
-
-  PagedText.Page page(int number) {
-    return pages.get(number).page();
-  }
-
-  PageWords words() {
-    return words;
-  }
-
-  Optional<PageBounds> bounds() {
-    return bounds;
-  }
-
-  /** Position behind the longest segment. */
-  int segmentEnd() {
-    return prefix.length + options.overlapTokens() + options.segmentTokens();
-  }
-
-  private void requireOpen() {
-    if (closed) {
-      throw new AlreadyClosedException("the retrieval memory is closed");
+  /** Runs a call; refuses a closed memory, and a context that reads otherwise than before. */
+  private <T> T whileOpen(Supplier<T> call) {
+    if (closed || owner.isClosed()) {
+      throw new AlreadyClosedException("the retrieval memory or its context is closed");
+    }
+    reader.requireSameSettings();
+    try {
+      return call.get();
+    } catch (RuntimeException e) {
+      if (closed) {
+        throw new AlreadyClosedException("the retrieval memory was closed during the call", e);
+      }
+      throw e;
     }
   }
 
-  /** Frees the pages, deletes their file and gives the sequence back. Idempotent. */
+  /**
+   * Ends a running call, frees the pages, deletes their file and gives the sequence back.
+   * Idempotent; from any thread.
+   *
+   * @throws IllegalStateException if it is called from inside a callback of the context; nothing is
+   *     closed
+   */
   @Override
   public void close() {
     if (!closed) {
+      reader.requireOutside();
       closed = true;
-      try {
-        reader.close();
-      } finally {
-        store.close();
-      }
+      reader.close();
     }
   }
 }

@@ -25,7 +25,8 @@ import java.util.Optional;
  * @param neighbours pages brought back on each side of a found page
  * @param attempts how many answers {@link RetrievalMemory#ask} compares: from all recalled pages,
  *     from half as many tokens of the best ones, from a quarter, and so on
- * @param file new file for the pages, deleted when the memory is closed; empty: they stay in memory
+ * @param file new file for the pages and their keys, deleted when the memory is closed; empty: they
+ *     stay in memory
  */
 public record RetrievalOptions(
     int residentTokens,

@@ -1,19 +1,26 @@
 package dev.gatun;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.gatun.error.AlreadyClosedException;
+import dev.gatun.error.CallbackException;
 import dev.gatun.error.LlamaException;
 import dev.gatun.error.OperationCancelledException;
 import dev.gatun.error.UnsupportedOperationForModelException;
 import dev.gatun.eval.MemoryAnswer;
 import dev.gatun.eval.MemoryResult;
 import dev.gatun.eval.MemoryRun;
+import dev.gatun.gguf.SyntheticModel;
 import dev.gatun.internal.NativeCells;
+import dev.gatun.kv.EvictionOptions;
+import dev.gatun.kv.EvictionReport;
+import dev.gatun.kv.H2o;
+import dev.gatun.kv.Spans;
 import dev.gatun.rope.RopeScaling;
 import dev.gatun.sampling.Sampler;
 import java.io.IOException;
@@ -23,6 +30,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Assumptions;
@@ -191,6 +203,7 @@ class RetrievalMemoryTest {
 
     assertFalse(Files.exists(file));
     assertEquals(0, onDisk.memoryBytes());
+    assertTrue(onDisk.keyBytes() > 0);
     assertEquals(inMemory.memoryBytes(), onDisk.fileBytes());
     assertEquals(
         inMemory.answers().stream().map(MemoryAnswer::answer).toList(),
@@ -302,6 +315,278 @@ class RetrievalMemoryTest {
   }
 
   @Test
+  void muchTextThatACancelledCallLeft_isReadByTheNextQuestion() {
+    try (LlamaContext context = context();
+        LlamaSession session = context.newSession();
+        RetrievalMemory memory = RetrievalMemory.over(context, SMALL)) {
+      Cancellation cancellation = Cancellation.create();
+      cancellation.cancel();
+      assertThrows(OperationCancelledException.class, () -> memory.append(prose, cancellation));
+
+      RetrievalReport report = memory.recall(session, 5, 6);
+
+      assertEquals(prose.length, memory.tokens());
+      assertTrue(report.pages() >= prose.length / 64, report::toString);
+    }
+  }
+
+  @Test
+  void aCancelledQuestion_isNotSearchedFor() {
+    try (LlamaContext context = context();
+        LlamaSession session = context.newSession();
+        RetrievalMemory memory = RetrievalMemory.over(context, SMALL)) {
+      memory.append(prose);
+      memory.flush();
+      int cells = memory.residentCells();
+      Cancellation cancellation = Cancellation.create();
+      cancellation.cancel();
+      GenerationOptions options = GenerationOptions.defaults().withCancellation(cancellation);
+      assertThrows(
+          OperationCancelledException.class, () -> memory.ask(session, new int[] {5, 6}, options));
+      assertThrows(
+          OperationCancelledException.class,
+          () -> memory.recall(session, new int[] {5, 6}, cancellation));
+
+      assertEquals(cells, memory.residentCells(), "candidates were looked at");
+      assertTrue(memory.recall(session, 5, 6).rounds() > 0);
+    }
+  }
+
+  @Test
+  void aCloseFromACallback_closesNothing() {
+    try (LlamaContext context = context();
+        LlamaSession session = context.newSession()) {
+      RetrievalMemory memory = RetrievalMemory.over(context, SMALL);
+      memory.append(prose);
+      assertThrows(
+          CallbackException.class,
+          () -> session.append(new int[] {5, 6}, Cancellation.never(), (_, _) -> memory.close()));
+
+      assertTrue(memory.recall(session, 5, 6).recalledPages() > 0);
+      memory.close();
+      context.newSession().close(); // the sequence was given back
+    }
+  }
+
+  @Test
+  void aSecondThread_isRefusedAndChangesNothing() {
+    AtomicReference<Throwable> thrown = new AtomicReference<>();
+    try (LlamaContext context = context();
+        LlamaSession session = context.newSession();
+        RetrievalMemory memory = RetrievalMemory.over(context, SMALL)) {
+      Thread second =
+          new Thread(
+              () ->
+                  thrown.set(
+                      assertThrows(WrongThreadException.class, () -> memory.append(5, 6, 7))));
+      session.append(
+          new int[] {5, 6},
+          Cancellation.never(),
+          (_, _) -> {
+            second.start();
+            join(second);
+          });
+
+      assertTrue(thrown.get() instanceof WrongThreadException);
+      assertEquals(0, memory.tokens());
+    }
+  }
+
+  private static void join(Thread thread) {
+    try {
+      thread.join();
+    } catch (InterruptedException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  @Test
+  void aCloseFromAnotherThread_endsTheCall() {
+    for (Optional<Path> file : List.of(Optional.<Path>empty(), Optional.of(folder.resolve("p")))) {
+      RetrievalOptions options = file.isPresent() ? SMALL.withFile(file.get()) : SMALL;
+      try (LlamaContext context = context();
+          LlamaSession session = context.newSession()) {
+        RetrievalMemory memory = RetrievalMemory.over(context, options);
+        memory.append(prose);
+        CountDownLatch asking = new CountDownLatch(1);
+        AtomicReference<Throwable> thrown = new AtomicReference<>();
+        Thread other =
+            new Thread(
+                () ->
+                    thrown.set(
+                        assertThrows(
+                            AlreadyClosedException.class,
+                            () -> {
+                              while (true) {
+                                memory.recall(session, 5, 6);
+                                asking.countDown();
+                              }
+                            })));
+        other.start();
+        assertTrue(assertDoesNotThrow(() -> asking.await(60, TimeUnit.SECONDS)));
+        memory.close();
+        join(other);
+
+        assertTrue(thrown.get() instanceof AlreadyClosedException);
+        session.clear();
+        session.append(5, 6);
+        context.newSession().close(); // the sequence was given back
+      }
+    }
+  }
+
+  @Test
+  void aClosedContext_isSaid_andTheMemoryStillCloses() {
+    Path file = folder.resolve("pages");
+    LlamaContext context = context();
+    RetrievalMemory memory = RetrievalMemory.over(context, SMALL.withFile(file));
+    memory.append(5);
+    context.close();
+
+    assertThrows(AlreadyClosedException.class, () -> memory.append(5));
+    memory.close();
+    assertFalse(Files.exists(file));
+  }
+
+  @Test
+  void anInterruptedThread_losesNothing() {
+    try (LlamaContext context = context();
+        LlamaSession session = context.newSession();
+        RetrievalMemory memory =
+            RetrievalMemory.over(context, SMALL.withFile(folder.resolve("pages")))) {
+      Thread.currentThread().interrupt();
+      memory.append(prose);
+      RetrievalReport report = memory.recall(session, 5, 6);
+
+      assertTrue(Thread.interrupted());
+      assertEquals(report.recalled(), memory.recall(session, 5, 6).recalled());
+    }
+  }
+
+  @Test
+  void aSessionWhoseAttentionIsAddedUp_isToldThatItEnds() {
+    try (LlamaContext context = context();
+        LlamaSession session = context.newSession();
+        LlamaSession observed = context.newSession();
+        RetrievalMemory memory = RetrievalMemory.over(context, SMALL)) {
+      memory.append(Arrays.copyOf(prose, 200));
+      observed.observeAttention();
+      observed.append(Arrays.copyOf(prose, 60));
+      memory.recall(session, 5, 6);
+
+      EvictionReport report = observed.evict(new H2o(Spans.none()), EvictionOptions.tokens(40));
+
+      assertEquals(60, report.readAgain());
+      assertEquals(40, observed.size());
+    }
+  }
+
+  @Test
+  void aSessionWithABudget_getsWhatFits() {
+    try (LlamaContext context = context();
+        LlamaSession session = context.newSession(SessionOptions.defaults().withBudgetTokens(430));
+        LlamaSession small = context.newSession(SessionOptions.defaults().withBudgetTokens(300));
+        RetrievalMemory memory = RetrievalMemory.over(context, SMALL.withRecallTokens(480))) {
+      memory.append(prose);
+      memory.recall(session, 5, 6);
+      session.append(5, 6);
+
+      assertTrue(session.size() > 300, session::toString);
+      assertThrows(IllegalArgumentException.class, () -> memory.recall(small, 5, 6));
+    }
+  }
+
+  @Test
+  void aLongPrefix_hasRoomInAPoolOfItsOwn() {
+    ContextOptions options =
+        ContextOptions.defaults()
+            .withContextTokens(2 * CELLS)
+            .withMaxSequences(2)
+            .withUnifiedKv(false)
+            .withThreads(1)
+            .withBatchThreads(1)
+            .withRopeScaling(RopeScaling.rerope());
+    RetrievalOptions full = SMALL.withResidentTokens(2 * CELLS).withRecallTokens(CELLS);
+    try (LlamaContext context = model.newContext(options);
+        LlamaSession session = context.newSession();
+        RetrievalMemory memory =
+            RetrievalMemory.over(context, Arrays.copyOf(prose, 80), full.withSegments(64, 0))) {
+      memory.append(prose);
+      memory.recall(session, 5, 6);
+      session.append(5, 6);
+
+      assertTrue(session.size() > CELLS - 128 && session.size() <= CELLS, session::toString);
+    }
+  }
+
+  @Test
+  void aContextThatReadsOtherwise_isRefused_untilItReadsAsBefore() {
+    float[][] direction = new float[1][model.embeddingLength()];
+    direction[0][0] = 1;
+    try (LlamaContext context = context();
+        LlamaSession session = context.newSession();
+        RetrievalMemory memory = RetrievalMemory.over(context, SMALL)) {
+      memory.append(prose);
+      context.setControlVector(new ControlVector(direction, 1, 1));
+      IllegalStateException refused =
+          assertThrows(IllegalStateException.class, () -> memory.recall(session, 5, 6));
+      assertTrue(refused.getMessage().contains("adapters"), refused::getMessage);
+      assertThrows(IllegalStateException.class, () -> memory.append(prose));
+      context.clearControlVector();
+
+      assertTrue(memory.recall(session, 5, 6).recalledPages() > 0);
+    }
+  }
+
+  @Test
+  void modelsWhosePagesCannotMove_areRefusedBeforeAnythingIsTaken() throws IOException {
+    Path file = folder.resolve("pages");
+    for (String shape : List.of("gemma3-tiny", "jamba-tiny", "mamba-tiny")) {
+      Path path = folder.resolve(shape + ".gguf");
+      SyntheticModel.write(SyntheticModel.Shape.named(shape), TestModels.tiny(), path, 3);
+      try (LlamaModel refused = LlamaModel.load(path);
+          LlamaContext context =
+              refused.newContext(
+                  ContextOptions.defaults().withContextTokens(CELLS).withThreads(1))) {
+        assertThrows(
+            UnsupportedOperationForModelException.class,
+            () -> RetrievalMemory.over(context, SMALL.withFile(file)).close());
+        assertFalse(Files.exists(file));
+        context.newSession().close(); // the sequence was given back
+      }
+    }
+    try (LlamaContext context =
+        model.newContext(
+            ContextOptions.defaults()
+                .withContextTokens(CELLS)
+                .withRopeScaling(RopeScaling.dynamic()))) {
+      assertThrows(
+          UnsupportedOperationForModelException.class,
+          () -> RetrievalMemory.over(context, SMALL).close());
+    }
+  }
+
+  @Test
+  void slidingWindowsThatKeepEveryCell_areServed() throws IOException {
+    Path path = folder.resolve("gemma.gguf");
+    SyntheticModel.write(SyntheticModel.Shape.named("gemma3-tiny"), TestModels.tiny(), path, 3);
+    ContextOptions options =
+        ContextOptions.defaults()
+            .withContextTokens(CELLS)
+            .withMaxSequences(2)
+            .withThreads(1)
+            .withFullSlidingWindow(true);
+    try (LlamaModel gemma = LlamaModel.load(path);
+        LlamaContext context = gemma.newContext(options);
+        LlamaSession session = context.newSession();
+        RetrievalMemory memory = RetrievalMemory.over(context, SMALL)) {
+      memory.append(Arrays.copyOf(prose, 1000));
+
+      assertTrue(memory.recall(session, 5, 6).recalledPages() > 0);
+    }
+  }
+
+  @Test
   void misuse_isRefused() {
     try (LlamaContext context = context();
         LlamaContext other = context();
@@ -311,6 +596,7 @@ class RetrievalMemoryTest {
       memory.append(prose);
       assertThrows(IllegalArgumentException.class, () -> memory.recall(stranger, 5));
       assertThrows(IllegalArgumentException.class, () -> memory.recall(session, new int[400]));
+      assertThrows(IllegalArgumentException.class, () -> memory.recall(session));
       assertThrows(IndexOutOfBoundsException.class, () -> memory.append(1 << 20));
       assertThrows(
           IllegalArgumentException.class,

@@ -276,7 +276,7 @@ final class MemoryEvalCommand extends Command {
     table.row("most cells in use", Values.grouped(r.residentCells()));
     table.row("pages in memory", megabytes(r.memoryBytes()));
     table.row("pages in the file", megabytes(r.fileBytes()));
-    table.row("page keys", megabytes(r.keyBytes()));
+    table.row("page keys among that", megabytes(r.keyBytes()));
     if (r.residentGrowth().isPresent()) {
       table.row("growth of the process", megabytes(r.residentGrowth().getAsLong()));
     }

@@ -12,9 +12,9 @@ import java.util.OptionalLong;
  * @param answers the answers, one for each hidden fact
  * @param reading time of reading the text
  * @param residentCells most cells in use at a time, answers included
- * @param memoryBytes bytes of pages in memory
- * @param fileBytes bytes of pages in the file
- * @param keyBytes bytes of the pages' attention keys
+ * @param memoryBytes bytes of pages and their keys in memory
+ * @param fileBytes bytes of pages and their keys in the file
+ * @param keyBytes bytes of the pages' attention keys alone
  * @param residentGrowth by how much the resident memory of the process has grown from before the
  *     first token to after the last answer; empty where the system does not tell
  */

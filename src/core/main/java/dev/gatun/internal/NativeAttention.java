@@ -122,6 +122,15 @@ public final class NativeAttention {
   public record Keys(int[] positions, int width, float[] values) {}
 
   /**
+   * The keys of one layer, in native memory.
+   *
+   * @param positions int32, of the cells, ascending
+   * @param width elements of all key heads together
+   * @param values float32, {@code [cell][width]}, as {@link Keys#values()}
+   */
+  public record KeyRows(MemorySegment positions, int width, MemorySegment values) {}
+
+  /**
    * Begins to observe, in place of what was observed before. Attention is then computed in float32
    * by Gatun's own kernel.
    *
@@ -296,21 +305,26 @@ public final class NativeAttention {
    */
   public static Keys keys(NativeContext context, int sequence, int layer) {
     try (Arena call = Arena.ofConfined()) {
-      int cells = gatun_attention_shape.cells(shape(context, sequence, call));
-      MemorySegment width = call.allocate(ValueLayout.JAVA_INT);
-      keys(context, sequence, layer, 0, MemorySegment.NULL, MemorySegment.NULL, width);
-      int elements = width.get(ValueLayout.JAVA_INT, 0);
-      if (cells == 0) {
-        return new Keys(new int[0], elements, new float[0]);
-      }
-      MemorySegment positions = call.allocate(ValueLayout.JAVA_INT, cells);
-      MemorySegment values = call.allocate(ValueLayout.JAVA_FLOAT, (long) cells * elements);
-      keys(context, sequence, layer, cells, positions, values, width);
+      KeyRows rows = keyRows(context, sequence, layer, call);
       return new Keys(
-          positions.toArray(ValueLayout.JAVA_INT),
-          elements,
-          values.toArray(ValueLayout.JAVA_FLOAT));
+          rows.positions().toArray(ValueLayout.JAVA_INT),
+          rows.width(),
+          rows.values().toArray(ValueLayout.JAVA_FLOAT));
     }
+  }
+
+  /** As {@link #keys(NativeContext, int, int)}, outside of the Java heap; {@code arena} owns it. */
+  public static KeyRows keyRows(NativeContext context, int sequence, int layer, Arena arena) {
+    int cells = gatun_attention_shape.cells(shape(context, sequence, arena));
+    MemorySegment width = arena.allocate(ValueLayout.JAVA_INT);
+    keys(context, sequence, layer, 0, MemorySegment.NULL, MemorySegment.NULL, width);
+    int elements = width.get(ValueLayout.JAVA_INT, 0);
+    MemorySegment positions = arena.allocate(ValueLayout.JAVA_INT, cells);
+    MemorySegment values = arena.allocate(ValueLayout.JAVA_FLOAT, (long) cells * elements);
+    if (cells > 0) {
+      keys(context, sequence, layer, cells, positions, values, width);
+    }
+    return new KeyRows(positions, elements, values);
   }
 
   private static void keys(
