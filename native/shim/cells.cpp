@@ -151,6 +151,14 @@ void copy_rows(const std::vector<cell_rows> & all, const std::vector<uint32_t> &
     }
 }
 
+// What was observed of the cells goes with their keys.
+void tell_copied(const llama_context * ctx, const llama_kv_cache * cache, llama_seq_id seq,
+                 const std::vector<uint32_t> & from, const std::vector<uint32_t> & to) {
+    if (gatun_rope * rope = gatun::rope_of(ctx)) {
+        rope->cells_copied(cache, seq, from, to);
+    }
+}
+
 // Gives empty cells to a sequence, as the cache itself does it for a batch; its next search begins behind them.
 void occupy(const llama_context * ctx, llama_kv_cache * cache, llama_seq_id seq, const std::vector<uint32_t> & cells,
             const llama_pos * positions) {
@@ -237,6 +245,7 @@ int64_t compact_stream(const llama_context * ctx, llama_kv_cache * cache, llama_
         next++;
     }
     copy_rows(rows_of(ctx, cache, seq), from, to);
+    tell_copied(ctx, cache, seq, from, to);
     const bool lean = gatun::lean_cache(ctx->get_memory()) == cache;
     for (size_t i = 0; i < from.size(); i++) {
         move_entry(cells, from[i], to[i], lean);
@@ -416,6 +425,9 @@ void write_pieces(llama_context * ctx, llama_seq_id seq, const gatun_cell_piece 
     }
     try {
         for (size_t c = 0; c < caches.size(); c++) {
+            if (gatun_rope * rope = gatun::rope_of(ctx)) {
+                rope->cells_written(caches[c], seq, places[c]);
+            }
             occupy(ctx, caches[c], seq, places[c], stored.data());
             llama_kv_cells & cells = cells_of(caches[c], seq);
             for (size_t i = 0; i < n; i++) {
@@ -445,7 +457,6 @@ void write_pieces(llama_context * ctx, llama_seq_id seq, const gatun_cell_piece 
 int32_t gatun_cells_write(struct llama_context * ctx, llama_seq_id seq, const struct gatun_cell_piece * pieces,
                           size_t n_pieces, char * err, size_t err_cap) {
     return guarded("gatun_cells_write", err, err_cap, [&]() -> int32_t {
-        gatun_pages_invalidate(ctx);
         require(pieces != nullptr || n_pieces == 0, "pieces may not be NULL");
         gatun_pages_invalidate(ctx);
         write_pieces(ctx, seq, pieces, n_pieces);
@@ -456,7 +467,6 @@ int32_t gatun_cells_write(struct llama_context * ctx, llama_seq_id seq, const st
 int32_t gatun_cells_copy_private(struct llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1,
                                  int32_t * copied, char * err, size_t err_cap) {
     return guarded("gatun_cells_copy_private", err, err_cap, [&]() -> int32_t {
-        gatun_pages_invalidate(ctx);
         require_sequence(ctx, seq);
         require(copied != nullptr, "copied may not be NULL");
         *copied = 0;
@@ -491,6 +501,7 @@ int32_t gatun_cells_copy_private(struct llama_context * ctx, llama_seq_id seq, l
         gatun_pages_invalidate(ctx);
         for (size_t c = 0; c < caches.size(); c++) {
             copy_rows(rows_of(ctx, caches[c], seq), shared[c], places[c]);
+            tell_copied(ctx, caches[c], seq, shared[c], places[c]);
         }
         for (size_t c = 0; c < caches.size(); c++) {
             llama_kv_cells & cells = cells_of(caches[c], seq);
@@ -510,7 +521,6 @@ int32_t gatun_cells_copy_private(struct llama_context * ctx, llama_seq_id seq, l
 
 int32_t gatun_cells_compact(struct llama_context * ctx, struct gatun_compaction * out, char * err, size_t err_cap) {
     return guarded("gatun_cells_compact", err, err_cap, [&]() -> int32_t {
-        gatun_pages_invalidate(ctx);
         require(ctx != nullptr && out != nullptr, "ctx and out may not be NULL");
         *out = {};
         const std::vector<llama_kv_cache *> caches = attention_caches(ctx->get_memory());

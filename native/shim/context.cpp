@@ -90,6 +90,18 @@ void require_sequence(const llama_context * ctx, llama_seq_id seq) {
     }
 }
 
+// Refuses what llama.cpp would abort on.
+void require_batch(const llama_context * ctx, const llama_batch * batch, bool whole) {
+    require(ctx != nullptr && batch != nullptr, "ctx and batch may not be NULL");
+    require(batch->token != nullptr || batch->embd != nullptr, "the batch has neither tokens nor embeddings");
+    const bool at_once = whole || ctx->get_memory() == nullptr || !ctx->get_cparams().causal_attn;
+    const uint32_t most = at_once ? llama_n_ubatch(ctx) : llama_n_batch(ctx);
+    if (batch->n_tokens < 0 || static_cast<uint32_t>(batch->n_tokens) > most) {
+        gatun::refuse("the batch has " + std::to_string(batch->n_tokens) + " tokens, the context takes " +
+                      std::to_string(most) + " at a time");
+    }
+}
+
 } // namespace
 
 void gatun::update_memory(llama_context * ctx) {
@@ -177,13 +189,17 @@ void gatun_threadpools_free(void * pools) {
 
 int32_t gatun_decode(struct llama_context * ctx, const struct llama_batch * batch, char * err, size_t err_cap) {
     return guarded("llama_decode", err, err_cap, [&]() -> int32_t {
-        require(ctx != nullptr && batch != nullptr, "ctx and batch may not be NULL");
+        require_batch(ctx, batch, false);
         gatun_rope * rope = gatun::rope_of(ctx);
-        if (rope != nullptr) {
-            rope->problem.clear();
+        if (rope == nullptr) {
+            return llama_decode(ctx, *batch);
         }
+        rope->begin_decode();
         const int32_t status = llama_decode(ctx, *batch);
-        if (rope != nullptr && !rope->problem.empty()) {
+        if (status != 0) {
+            rope->abandon_batch();
+        }
+        if (!rope->problem.empty()) {
             fail(rope->problem);
         }
         return status;
@@ -192,7 +208,7 @@ int32_t gatun_decode(struct llama_context * ctx, const struct llama_batch * batc
 
 int32_t gatun_encode(struct llama_context * ctx, const struct llama_batch * batch, char * err, size_t err_cap) {
     return guarded("llama_encode", err, err_cap, [&]() -> int32_t {
-        require(ctx != nullptr && batch != nullptr, "ctx and batch may not be NULL");
+        require_batch(ctx, batch, true);
         return llama_encode(ctx, *batch);
     });
 }

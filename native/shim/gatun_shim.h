@@ -130,9 +130,9 @@ struct gatun_rope_params {
     int32_t n_factors;      // 0: the model's frequencies
     float attention_factor; // multiplies queries and keys; 1: nothing
     int32_t far_kind;       // GATUN_FAR_*: keys at a distance of `window` or more are met at a mapped position
-    int32_t window;         // tokens
+    int32_t window;         // tokens, at most 2^30
     int32_t group;          // Self-Extend only
-    int32_t chunk;          // dual chunk attention only, tokens
+    int32_t chunk;          // dual chunk attention only, tokens, at most 2^30
     double factor;          // leaky ReRoPE only
     int32_t log_n_tokens;   // with a far band: queries times max(1, ln(p + 1) / ln(log_n_tokens)); 0: not
     int32_t reserved;       // must be 0
@@ -164,8 +164,9 @@ GATUN_API int32_t gatun_memory_remove(struct llama_context * ctx, llama_seq_id s
 // llama_memory_seq_add and llama_memory_seq_div, and at once the turn of the cached keys that llama.cpp leaves to the
 // next decode: afterwards the state is whole. Under every scaling the keys keep their length. GATUN_INVALID_ARGUMENT,
 // with nothing changed, when the memory cannot shift, when the context has YaRN's own parameters and no gatun_rope,
-// when cells in the range belong to another sequence too, or where llama.cpp would abort: keys of type BF16, quantised
-// keys of a head size that 64 does not divide. p1 < 0 means to the end.
+// when a cell would come beyond the last position, when cells in the range belong to another sequence too, or where
+// llama.cpp would abort: keys of type BF16, quantised keys of a head size that 64 does not divide. p1 < 0 means to the
+// end.
 GATUN_API int32_t gatun_memory_shift(struct llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1,
                                      llama_pos delta, char * err, size_t err_cap);
 // Removes p0 to p1 - 1 (llama_memory_seq_rm) and moves what follows back by as much.
@@ -196,7 +197,8 @@ GATUN_API int32_t gatun_threadpools_attach(struct llama_context * ctx, int32_t n
 // Frees what gatun_threadpools_attach returned. Call it after llama_free of the context. NULL is allowed.
 GATUN_API void gatun_threadpools_free(void * pools);
 
-// llama_decode and llama_encode; their own code, or GATUN_EXCEPTION / GATUN_OUT_OF_MEMORY.
+// llama_decode and llama_encode; their own code, or GATUN_EXCEPTION / GATUN_OUT_OF_MEMORY. GATUN_INVALID_ARGUMENT when the
+// batch is larger than the context takes at a time, or has neither tokens nor embeddings.
 GATUN_API int32_t gatun_decode(struct llama_context * ctx, const struct llama_batch * batch, char * err, size_t err_cap);
 GATUN_API int32_t gatun_encode(struct llama_context * ctx, const struct llama_batch * batch, char * err, size_t err_cap);
 
@@ -325,7 +327,9 @@ GATUN_API int32_t gatun_observe_begin(struct llama_context * ctx, uint32_t flags
                                       llama_pos first_position, int32_t query_tokens, char * err, size_t err_cap);
 GATUN_API int32_t gatun_observe_end(struct llama_context * ctx, char * err, size_t err_cap);
 
-// Sets all sums to 0. A cell that gets another token begins at 0 by itself; a cell that a state was restored into does not.
+// Sets all sums to 0. A cell that gets another token begins at 0 by itself, and one that gatun_cells_write fills; a cell
+// that a state was restored into does not. Sums go with their cells where these move. The queries of a micro batch that
+// was stopped are not counted nor kept; what they added until then stays.
 GATUN_API int32_t gatun_observe_reset(struct llama_context * ctx, char * err, size_t err_cap);
 
 // sums: over queries, layers and heads; maxima: over the same; last: mean over layers and heads for the last observed

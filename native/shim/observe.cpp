@@ -33,15 +33,10 @@ void attention_observer::reset() {
     }
     std::fill(head_sums.begin(), head_sums.end(), 0.0f);
     std::fill(head_maxima.begin(), head_maxima.end(), 0.0f);
-    total = 0;
+    total = of_batch = first_kept = 0;
 }
 
-void attention_observer::begin_batch(const std::vector<int64_t> & written, const std::vector<uint8_t> & observed,
-                                     const std::vector<int32_t> & positions, int n_threads) {
-    while (static_cast<int>(threads.size()) < n_threads) {
-        const auto n = static_cast<size_t>(cells);
-        threads.push_back({std::vector<float>(n), std::vector<float>(n), std::vector<float>(n)});
-    }
+void attention_observer::forget(const std::vector<int64_t> & written) {
     for (const int64_t cell : written) {
         const auto at = static_cast<size_t>(cell);
         for (thread_sums & of : threads) {
@@ -51,15 +46,51 @@ void attention_observer::begin_batch(const std::vector<int64_t> & written, const
             head_sums[i] = head_maxima[i] = 0;
         }
     }
+}
+
+void attention_observer::carry(const std::vector<int64_t> & from, const std::vector<int64_t> & to) {
+    const auto copy = [&](std::vector<float> & values, size_t base) {
+        for (size_t i = 0; i < from.size(); i++) {
+            values[base + static_cast<size_t>(to[i])] = values[base + static_cast<size_t>(from[i])];
+        }
+    };
+    for (thread_sums & of : threads) {
+        copy(of.sums, 0);
+        copy(of.maxima, 0);
+        copy(of.last, 0);
+    }
+    for (size_t base = 0; base < head_sums.size(); base += static_cast<size_t>(cells)) {
+        copy(head_sums, base);
+        copy(head_maxima, base);
+    }
+}
+
+void attention_observer::abandon_batch() {
+    if (of_batch == 0) {
+        return;
+    }
+    first_kept = std::max(first_kept, std::min(total - of_batch, total - set.query_tokens));
+    total -= of_batch;
+    of_batch = 0;
+    heads_of_last = 0;
+}
+
+void attention_observer::begin_batch(const std::vector<int64_t> & written, const std::vector<uint8_t> & observed,
+                                     const std::vector<int32_t> & positions, int n_threads) {
+    while (static_cast<int>(threads.size()) < n_threads) {
+        const auto n = static_cast<size_t>(cells);
+        threads.push_back({std::vector<float>(n), std::vector<float>(n), std::vector<float>(n)});
+    }
+    forget(written);
     flags = observed;
     slots.assign(flags.size(), -1);
     last_token = -1;
-    const int64_t count = std::count_if(flags.begin(), flags.end(), [](uint8_t f) { return f != 0; });
-    if (count == 0) {
+    of_batch = std::count_if(flags.begin(), flags.end(), [](uint8_t f) { return f != 0; });
+    if (of_batch == 0) {
         return;
     }
     int64_t ordinal = total;
-    total += count;
+    total += of_batch;
     for (size_t token = 0; token < flags.size(); token++) {
         if (flags[token] == 0) {
             continue;
@@ -122,19 +153,17 @@ float attention_observer::last(int64_t cell) const {
 }
 
 std::vector<int32_t> attention_observer::kept_positions() const {
-    const int64_t kept = std::min<int64_t>(total, set.query_tokens);
     std::vector<int32_t> positions;
-    for (int64_t i = total - kept; i < total; i++) {
+    for (int64_t i = oldest_kept(); i < total; i++) {
         positions.push_back(query_positions[static_cast<size_t>(i % set.query_tokens)]);
     }
     return positions;
 }
 
 void attention_observer::kept_queries(float * to) const {
-    const int64_t kept = std::min<int64_t>(total, set.query_tokens);
     const int64_t width = static_cast<int64_t>(set.n_heads) * set.head_size;
     for (int64_t layer = 0; layer < set.layers; layer++) {
-        for (int64_t i = total - kept; i < total; i++) {
+        for (int64_t i = oldest_kept(); i < total; i++) {
             to = std::copy_n(queries.data() + query_at(layer, i % set.query_tokens), width, to);
         }
     }
@@ -208,7 +237,9 @@ int32_t gatun_attention_info(struct llama_context * ctx, llama_seq_id seq, struc
 int32_t gatun_attention_layers(struct llama_context * ctx, int32_t cap, int32_t * layers, char * err, size_t err_cap) {
     return guarded("gatun_attention_layers", err, err_cap, [&]() -> int32_t {
         require(layers != nullptr, "layers may not be NULL");
-        const std::vector<int32_t> all = observable(ctx).attention_layers();
+        const gatun_rope & rope = observable(ctx);
+        rope.attention_cache();
+        const std::vector<int32_t> all = rope.attention_layers();
         require(cap >= static_cast<int32_t>(all.size()), "there is no room for all layers");
         std::copy(all.begin(), all.end(), layers);
         return GATUN_OK;

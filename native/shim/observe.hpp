@@ -4,6 +4,7 @@
 // ranks by (Oren et al. 2024), sums over a window of queries are SnapKV's votes (Li et al. 2024).
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -33,6 +34,15 @@ class attention_observer {
     // which then hold new keys that nobody has attended to; observed: which tokens' queries count.
     void begin_batch(const std::vector<int64_t> & cells, const std::vector<uint8_t> & observed,
                      const std::vector<int32_t> & positions, int threads);
+
+    // Before and after a decode. When its last micro batch was stopped, the queries of that do not count; what they
+    // added stays.
+    void begin_decode() { of_batch = 0; }
+    void abandon_batch();
+    // Keys were copied: the cells get what those that they came from have, in this order.
+    void carry(const std::vector<int64_t> & from, const std::vector<int64_t> & to);
+    // Cells hold new keys that nobody has attended to.
+    void forget(const std::vector<int64_t> & written);
 
     // Tells that the micro batch runs through so many heads more.
     void will_see(int64_t heads) { heads_of_last += last_token >= 0 ? heads : 0; }
@@ -70,6 +80,7 @@ class attention_observer {
     struct thread_sums {
         std::vector<float> sums, maxima, last;
     };
+    int64_t oldest_kept() const { return std::min(total, std::max({int64_t{0}, total - set.query_tokens, first_kept})); }
     size_t head_at(int64_t layer, int64_t head) const {
         return static_cast<size_t>((layer * set.n_heads + head) * set.cells_of_stream * set.streams);
     }
@@ -87,6 +98,8 @@ class attention_observer {
     std::vector<int32_t> slots;          // of the micro batch: place in the ring or -1
     int64_t last_token = -1;
     int64_t total = 0;
+    int64_t of_batch = 0;                // how many of them are of the micro batch
+    int64_t first_kept = 0;              // earlier ones lost their place to a micro batch that was stopped
     int64_t heads_of_last = 0;           // attention heads that met the last observed query
 };
 

@@ -17,6 +17,8 @@ using namespace gatun::nodes;
 
 namespace {
 
+constexpr int32_t MOST = 1 << 30; // of any number of tokens
+
 std::unique_ptr<ggml_tensor> vector_tensor(std::vector<float> & values) {
     auto tensor = std::make_unique<ggml_tensor>();
     *tensor = {};
@@ -68,11 +70,12 @@ void gatun_rope::set(const gatun_rope_params & params) {
         map.group = params.group;
         map.chunk = params.chunk;
         map.factor = params.factor;
-        require(map.window >= 1, "window must be at least 1");
+        require(map.window >= 1 && map.window <= MOST, "window must be 1 to 2^30");
         require(map.kind != far_kind::self_extend || map.group >= 1, "group must be at least 1");
         require(map.kind != far_kind::leaky_re_rope || (std::isfinite(map.factor) && map.factor >= 1),
                 "factor must be at least 1");
-        require(map.kind != far_kind::dual_chunk || map.chunk > map.window, "chunk must be larger than window");
+        require(map.kind != far_kind::dual_chunk || (map.chunk > map.window && map.chunk <= MOST),
+                "chunk must be larger than window and at most 2^30");
         require(params.log_n_tokens == 0 || params.log_n_tokens >= 2, "log_n_tokens must be at least 2");
     }
     for (int32_t i = 0; i < params.n_factors; i++) {
@@ -93,7 +96,7 @@ void gatun_rope::bind(llama_context * context) {
     ctx = context;
     const llama_model & model = ctx->get_model();
     const auto & hparams = model.hparams;
-    const int n_layer = static_cast<int>(hparams.n_layer());
+    const int n_layer = static_cast<int>(hparams.n_layer_all); // a draft context's cache is of the last ones
     sliding.clear();
     for (int il = 0; il < n_layer; il++) {
         sliding.push_back(hparams.is_swa(il));
@@ -186,6 +189,8 @@ bool gatun_rope::on_node(ggml_tensor * node, bool ask, void * self) {
             } else {
                 rope->change(node);
             }
+        } catch (const gatun::refusal & refused) {
+            rope->complain(refused.text);
         } catch (const std::exception & thrown) {
             rope->complain(thrown.what());
         }
@@ -219,16 +224,19 @@ void gatun_rope::change(ggml_tensor * node) {
     if (il >= 0 && il < static_cast<int>(sliding.size()) && sliding[static_cast<size_t>(il)]) {
         return; // sliding-window layers never see far positions
     }
-    const int pairs = node->op_params[ROPE_PAIR_WIDTH] / 2;
-    if (static_cast<int>(factors.size()) < pairs) {
-        complain("the table has " + std::to_string(factors.size()) + " factors, but node " + node->name + " rotates " +
-                 std::to_string(pairs) + " pairs");
-        return;
-    }
+    require_factors(node);
     node->src[2] = factor_tensor.get();
     float_param(node, ROPE_SCALE, 1);
     float_param(node, ROPE_EXTRAPOLATION, 0);
     float_param(node, ROPE_ATTENTION, attention_factor);
+}
+
+void gatun_rope::require_factors(const ggml_tensor * node) const {
+    const int pairs = node->op_params[ROPE_PAIR_WIDTH] / 2;
+    if (static_cast<int>(factors.size()) < pairs) {
+        fail("the table has " + std::to_string(factors.size()) + " factors, but node " + node->name + " rotates " +
+             std::to_string(pairs) + " pairs");
+    }
 }
 
 int gatun_rope::layer_of_storage(const ggml_tensor * node, int depth) const {
@@ -264,6 +272,7 @@ void gatun_rope::change_shift(ggml_tensor * node) {
         return;
     }
     if (!factors.empty()) {
+        require_factors(node);
         node->src[2] = factor_tensor.get();
     }
     float_param(node, ROPE_SCALE, 1);

@@ -45,6 +45,13 @@ struct gatun_rope {
     void leave_out(std::unique_ptr<gatun::sparse_attention> what);
     gatun::sparse_attention * sparse() const { return limits.get(); }
     std::unique_ptr<gatun::page_index> new_page_index(const gatun::page_index::settings & settings) const;
+    // Before a decode, and after one that failed.
+    void begin_decode();
+    void abandon_batch();
+    // Cells of a cache got the keys of other ones, or keys from outside.
+    void cells_copied(const llama_kv_cache * of, llama_seq_id seq, const std::vector<uint32_t> & from,
+                      const std::vector<uint32_t> & to);
+    void cells_written(const llama_kv_cache * of, llama_seq_id seq, const std::vector<uint32_t> & at);
     // Cells got other keys without a decode.
     void invalidate_pages() {
         if (limits != nullptr && limits->pages != nullptr) {
@@ -53,6 +60,7 @@ struct gatun_rope {
     }
     // The cache of the layers that attend to the whole text; fails when our attention cannot run.
     const llama_kv_cache & attention_cache() const;
+    // These layers; fails when there is no such cache.
     std::vector<int32_t> attention_layers() const;
     gatun::attention_observer::settings observed_shape() const;
     // Blocks in which a quantised cache mixes its keys; 0: not.
@@ -104,6 +112,8 @@ struct gatun_rope {
     void order_cells();
     void bound_blocks(uint32_t stream, uint32_t used);
     void derive_frequencies();
+    std::vector<int64_t> observed_cells(llama_seq_id seq, const std::vector<uint32_t> & of) const;
+    void require_factors(const ggml_tensor * node) const;
     int layer_of_storage(const ggml_tensor * node, int depth) const;
     void complain(const std::string & text);
 

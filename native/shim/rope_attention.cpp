@@ -245,12 +245,14 @@ gatun::query_rotation gatun_rope::rotation_of(const ggml_tensor * query, int il)
 }
 
 void gatun_rope::watch(const ggml_tensor * node, int il) {
-    layers[static_cast<size_t>(il)].attention.observer = watcher.get();
-    layers[static_cast<size_t>(il)].attention.sparse = limits.get();
+    gatun::two_band_layer & layer = layers[static_cast<size_t>(il)].attention;
+    layer.observer = watcher.get();
+    layer.sparse = nullptr; // nothing is left out when the mask cannot be read
     if (limits != nullptr && new_mask) {
-        new_mask = false;
         read_mask(node->src[3]);
+        new_mask = false;
     }
+    layer.sparse = limits.get();
     if (watcher != nullptr) {
         watcher->will_see(node->src[0]->ne[2]);
     }
@@ -278,6 +280,7 @@ const llama_kv_cache & gatun_rope::attention_cache() const {
 }
 
 std::vector<int32_t> gatun_rope::attention_layers() const {
+    require(cache != nullptr, "the model has no layers that keep cells of the whole text");
     std::vector<int32_t> ids;
     for (const uint32_t il : cache->get_layer_ids()) {
         ids.push_back(static_cast<int32_t>(il));

@@ -224,3 +224,38 @@ void gatun_rope::read_mask(const ggml_tensor * mask) {
         limits->visible[static_cast<size_t>(token)] = visible;
     }
 }
+
+void gatun_rope::begin_decode() {
+    problem.clear();
+    if (watcher != nullptr) {
+        watcher->begin_decode();
+    }
+}
+
+void gatun_rope::abandon_batch() {
+    if (watcher != nullptr) {
+        watcher->abandon_batch();
+    }
+}
+
+std::vector<int64_t> gatun_rope::observed_cells(llama_seq_id seq, const std::vector<uint32_t> & of) const {
+    const int64_t first = cache->get_n_stream() > 1 ? static_cast<int64_t>(seq) * cache->get_size() : 0;
+    std::vector<int64_t> cells;
+    for (const uint32_t cell : of) {
+        cells.push_back(first + cell);
+    }
+    return cells;
+}
+
+void gatun_rope::cells_copied(const llama_kv_cache * of, llama_seq_id seq, const std::vector<uint32_t> & from,
+                              const std::vector<uint32_t> & to) {
+    if (watcher != nullptr && of == cache) {
+        watcher->carry(observed_cells(seq, from), observed_cells(seq, to));
+    }
+}
+
+void gatun_rope::cells_written(const llama_kv_cache * of, llama_seq_id seq, const std::vector<uint32_t> & at) {
+    if (watcher != nullptr && of == cache) {
+        watcher->forget(observed_cells(seq, at));
+    }
+}

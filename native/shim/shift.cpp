@@ -2,7 +2,6 @@
 #include "cells.hpp"
 #include "rope.hpp"
 
-#include "llama-kv-cache-iswa.h"
 #include "llama-model.h"
 
 #include <algorithm>
@@ -18,10 +17,14 @@ void gatun::require_turnable(llama_context * ctx) {
     llama_memory_i * memory = ctx->get_memory();
     require(memory != nullptr, "the context keeps no memory of a sequence");
     require(memory->get_can_shift(), "the memory of this model cannot be shifted");
-    require(gatun::rope_of(ctx) != nullptr || ctx->get_cparams().yarn_ext_factor == 0,
+    const llama_cparams & params = ctx->get_cparams();
+    require(gatun::rope_of(ctx) != nullptr || (params.yarn_ext_factor == 0 && params.yarn_attn_factor == 1),
             "a context with YaRN's own parameters is shifted only when it was made with a gatun_rope");
     const llama_hparams & hparams = ctx->get_model().hparams;
     for (const llama_kv_cache * cache : attention_caches(memory)) {
+        if (cache->get_layer_ids().empty()) {
+            continue;
+        }
         // What llama.cpp aborts on.
         const ggml_type type = cache->type_k();
         require(type != GGML_TYPE_BF16, "cached keys of type BF16 cannot be turned");
@@ -89,9 +92,17 @@ class untouched_rows {
 
 void gatun::turn_keys(llama_context * ctx) {
     const std::vector<llama_kv_cache *> caches = attention_caches(ctx->get_memory());
+    for (llama_kv_cache * cache : caches) {
+        if (cache->get_layer_ids().empty()) { // it has positions and no keys: llama.cpp would abort
+            for (uint32_t stream = 0; stream < cache->get_n_stream(); stream++) {
+                gatun::cells_of(cache, static_cast<llama_seq_id>(stream)).reset_shift();
+            }
+        }
+    }
     const untouched_rows others(ctx, caches);
     gatun_rope * rope = gatun::rope_of(ctx);
     if (rope != nullptr) {
+        rope->problem.clear();
         // A context that only restored a state has not told its scheduler of the callback yet.
         ggml_backend_sched_set_eval_callback(ctx->get_sched(), gatun_rope::on_node, rope);
         const gatun_rope::shift_scope scope(*rope);
@@ -118,7 +129,8 @@ template <class Change>
 void shift(llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1, Change && change) {
     gatun::require_turnable(ctx);
     llama_memory_i * memory = ctx->get_memory();
-    for (const llama_kv_cache * cache : attention_caches(memory)) {
+    const std::vector<llama_kv_cache *> caches = attention_caches(memory);
+    for (const llama_kv_cache * cache : caches) {
         const auto & cells = cache->get_cells(seq);
         for (uint32_t i = 0; i < cells.used_max_p1(); i++) {
             if (!cells.is_empty(i) && cells.seq_has(i, seq) && cells.pos_in(i, p0, p1) && cells.seq_count(i) > 1) {
@@ -131,8 +143,8 @@ void shift(llama_context * ctx, llama_seq_id seq, llama_pos p0, llama_pos p1, Ch
         gatun::enter_all(gatun::cells_of(cache, seq), seq, 0, std::numeric_limits<llama_pos>::max());
     }
     change(memory);
-    if (dynamic_cast<llama_kv_cache_iswa *>(memory) != nullptr) {
-        for (llama_kv_cache * cache : attention_caches(memory)) {
+    if (caches.size() > 1) { // one has a sliding window
+        for (llama_kv_cache * cache : caches) {
             gatun::search_behind_used(ctx, cache, seq); // a shift lets it begin at the front
         }
     }
@@ -145,6 +157,10 @@ int32_t gatun_memory_shift(struct llama_context * ctx, llama_seq_id seq, llama_p
                            char * err, size_t err_cap) {
     return guarded("gatun_memory_shift", err, err_cap, [&]() -> int32_t {
         require(ctx != nullptr && seq >= 0 && static_cast<uint32_t>(seq) < llama_n_seq_max(ctx), "no such sequence");
+        const llama_memory_i * memory = ctx->get_memory();
+        const llama_pos last = memory != nullptr ? memory->seq_pos_max(seq) : -1;
+        require(delta <= std::max(0, std::numeric_limits<llama_pos>::max() - 1 - last),
+                "delta moves cells beyond the last position");
         shift(ctx, seq, p0, p1 < 0 ? std::numeric_limits<llama_pos>::max() : p1,
               [&](llama_memory_i * memory) { memory->seq_add(seq, p0, p1, delta); });
         return GATUN_OK;

@@ -62,7 +62,8 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
     // What observes adds up for each head: then one thread has all tiles of a head.
     attention_observer * observer = layer.observer;
     const int64_t units_apart = (observer != nullptr ? 1 : tiles) * n_key_heads * n_streams;
-    const int64_t splits = std::clamp<int64_t>((nth + units_apart - 1) / units_apart, 1, group);
+    const int64_t splits =
+        std::clamp<int64_t>(std::max((nth + units_apart - 1) / units_apart, (group + ROWS - 1) / ROWS), 1, group);
     const int64_t heads_each = (group + splits - 1) / splits;
     const int64_t units = tiles * n_key_heads * n_streams * splits;
     const int64_t owners = observer != nullptr ? units_apart * splits : units;

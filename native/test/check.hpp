@@ -150,10 +150,11 @@ struct context_holder {
         params.n_seq_max = n_seq_max;
         params.n_threads = n_threads;
         params.n_threads_batch = n_threads;
-        message err;
-        if (gatun_context_new(tiny_model(), &params, rope, &ctx, err.text, sizeof(err.text)) != GATUN_OK) {
-            throw failure(err.text);
-        }
+        make(params, rope);
+    }
+
+    explicit context_holder(const llama_context_params & params, gatun_rope * rope = nullptr) {
+        make(params, rope);
     }
 
     ~context_holder() {
@@ -166,6 +167,14 @@ struct context_holder {
     int32_t decode(std::vector<llama_token> tokens, message & err) {
         const llama_batch batch = llama_batch_get_one(tokens.data(), static_cast<int32_t>(tokens.size()));
         return gatun_decode(ctx, &batch, err.text, sizeof(err.text));
+    }
+
+  private:
+    void make(const llama_context_params & params, gatun_rope * rope) {
+        message err;
+        if (gatun_context_new(tiny_model(), &params, rope, &ctx, err.text, sizeof(err.text)) != GATUN_OK) {
+            throw failure(err.text);
+        }
     }
 };
 

@@ -95,6 +95,34 @@ TEST("a token outside the vocabulary is refused by decode, and the context stays
     CHECK_EQUAL(std::string(err), "");
 }
 
+TEST("a batch that llama.cpp would abort on is refused, and the context stays usable") {
+    llama_context_params params;
+    gatun_context_default_params(&params);
+    params.n_ctx = 256;
+    params.n_batch = 64;
+    params.n_ubatch = 32;
+    context_holder holder(params);
+    message err;
+    CHECK_EQUAL(holder.decode(prompt(65), err), GATUN_INVALID_ARGUMENT);
+    CHECK_CONTAINS(err, "65 tokens, the context takes 64");
+    std::vector<llama_token> tokens = prompt(33);
+    llama_batch batch = llama_batch_get_one(tokens.data(), 33);
+    CHECK_EQUAL(gatun_encode(holder.ctx, &batch, err.text, sizeof(err.text)), GATUN_INVALID_ARGUMENT);
+    CHECK_CONTAINS(err, "33 tokens, the context takes 32");
+    batch.n_tokens = -1;
+    CHECK_EQUAL(gatun_decode(holder.ctx, &batch, err.text, sizeof(err.text)), GATUN_INVALID_ARGUMENT);
+    batch.n_tokens = 1;
+    batch.token = nullptr;
+    CHECK_EQUAL(gatun_decode(holder.ctx, &batch, err.text, sizeof(err.text)), GATUN_INVALID_ARGUMENT);
+    CHECK_CONTAINS(err, "neither");
+    CHECK_EQUAL(gatun_decode(nullptr, &batch, err.text, sizeof(err.text)), GATUN_INVALID_ARGUMENT);
+    CHECK_EQUAL(gatun_decode(holder.ctx, nullptr, err.text, sizeof(err.text)), GATUN_INVALID_ARGUMENT);
+    llama_set_causal_attn(holder.ctx, false);
+    CHECK_EQUAL(holder.decode(prompt(33), err), GATUN_INVALID_ARGUMENT);
+    llama_set_causal_attn(holder.ctx, true);
+    CHECK_EQUAL(holder.decode(prompt(64), err), 0);
+}
+
 TEST("a full context answers 1, and still holds what it held") {
     context_holder holder(256); // llama.cpp rounds up to this
     message err;

@@ -1,39 +1,19 @@
-#include "check.hpp"
+#include "contexts.hpp"
 
-#include "llama.h"
-
-#include <cmath>
 #include <cstring>
 
+using gatun_test::after;
 using gatun_test::context_holder;
+using gatun_test::distance;
 using gatun_test::message;
+using gatun_test::plain;
+using gatun_test::prompt;
+using gatun_test::rope_holder;
 using gatun_test::tiny_model;
 
 namespace {
 
 constexpr int32_t PAIRS = 32;
-
-struct rope_holder {
-    gatun_rope * rope = nullptr;
-
-    explicit rope_holder(gatun_rope_params params) {
-        message err;
-        if (gatun_rope_new(&params, &rope, err.text, sizeof(err.text)) != GATUN_OK) {
-            throw gatun_test::failure(err.text);
-        }
-    }
-
-    ~rope_holder() { gatun_rope_free(rope); }
-    rope_holder(const rope_holder &) = delete;
-    rope_holder & operator=(const rope_holder &) = delete;
-};
-
-gatun_rope_params plain() {
-    gatun_rope_params params = {};
-    params.attention_factor = 1;
-    params.factor = 1;
-    return params;
-}
 
 gatun_rope_params far(int32_t kind, int32_t window) {
     gatun_rope_params params = plain();
@@ -43,34 +23,6 @@ gatun_rope_params far(int32_t kind, int32_t window) {
     params.chunk = window + 64;
     params.factor = 4;
     return params;
-}
-
-std::vector<llama_token> prompt(int32_t length) {
-    std::vector<llama_token> tokens;
-    for (int32_t i = 0; i < length; i++) {
-        tokens.push_back(i == 0 ? 1 : 10 + i * 37 % 400);
-    }
-    return tokens;
-}
-
-std::vector<float> logits(const llama_context * ctx) {
-    const int32_t n = llama_vocab_n_tokens(llama_model_get_vocab(tiny_model()));
-    const float * row = llama_get_logits_ith(const_cast<llama_context *>(ctx), -1);
-    return {row, row + n};
-}
-
-double distance(const std::vector<float> & a, const std::vector<float> & b) {
-    double most = 0;
-    for (size_t i = 0; i < a.size(); i++) {
-        most = std::max(most, static_cast<double>(std::fabs(a[i] - b[i])));
-    }
-    return most;
-}
-
-std::vector<float> after(context_holder & context, const std::vector<llama_token> & tokens) {
-    message err;
-    CHECK_EQUAL(context.decode(tokens, err), 0);
-    return logits(context.ctx);
 }
 
 } // namespace
@@ -163,6 +115,13 @@ TEST("what cannot be is refused with the reason") {
     params.chunk = 64;
     CHECK_EQUAL(gatun_rope_new(&params, &rope, err.text, sizeof(err.text)), GATUN_INVALID_ARGUMENT);
     CHECK_CONTAINS(err, "chunk");
+    params.chunk = INT32_MAX; // positions in a later chunk would overflow
+    CHECK_EQUAL(gatun_rope_new(&params, &rope, err.text, sizeof(err.text)), GATUN_INVALID_ARGUMENT);
+    CHECK_CONTAINS(err, "chunk");
+    params = far(GATUN_FAR_SELF_EXTEND, 1);
+    params.window = INT32_MAX;
+    CHECK_EQUAL(gatun_rope_new(&params, &rope, err.text, sizeof(err.text)), GATUN_INVALID_ARGUMENT);
+    CHECK_CONTAINS(err, "window");
 
     // Cells that two sequences share.
     llama_context_params shared;
@@ -199,4 +158,51 @@ TEST("what cannot be is refused with the reason") {
     context_holder broken(256, 1, short_table.rope);
     CHECK_EQUAL(broken.decode(prompt(10), err), GATUN_FAILED);
     CHECK_CONTAINS(err, "4 factors");
+}
+
+TEST("scores of one head are those of the mapped positions") {
+    constexpr int32_t TOKENS = 40;
+    constexpr int32_t SIZE = 8;
+    constexpr double BASE = 100;
+    std::vector<float> queries;
+    std::vector<float> keys;
+    for (int32_t i = 0; i < TOKENS * SIZE; i++) {
+        queries.push_back(std::sin(i * 1.7f));
+        keys.push_back(std::cos(i * 0.9f));
+    }
+    std::vector<float> scores(TOKENS * TOKENS);
+    message err;
+    const size_t cap = sizeof(err.text);
+    gatun_rope_params params = far(GATUN_FAR_REROPE, 16);
+    for (const bool adjacent : {false, true}) {
+        CHECK_OK(gatun_two_band_scores(&params, SIZE, BASE, adjacent, TOKENS, queries.data(), keys.data(),
+                                       scores.data(), err.text, cap),
+                 err);
+        for (int32_t i = 0; i < TOKENS; i++) {
+            for (int32_t j = 0; j <= i; j++) {
+                double expected = 0;
+                for (int32_t p = 0; p < SIZE / 2; p++) {
+                    const double angle = -std::min(i - j, 16) * std::pow(BASE, -2.0 * p / SIZE);
+                    const int32_t x = adjacent ? 2 * p : p;
+                    const int32_t y = adjacent ? x + 1 : x + SIZE / 2;
+                    const float * q = queries.data() + i * SIZE;
+                    const float * k = keys.data() + j * SIZE;
+                    expected += q[x] * (k[x] * std::cos(angle) - k[y] * std::sin(angle)) +
+                                q[y] * (k[x] * std::sin(angle) + k[y] * std::cos(angle));
+                }
+                CHECK(std::fabs(scores[static_cast<size_t>(i * TOKENS + j)] - expected / std::sqrt(SIZE)) < 1e-5);
+            }
+        }
+    }
+    float one = 0;
+    CHECK_EQUAL(gatun_two_band_scores(&params, 7, BASE, true, 1, &one, &one, &one, err.text, cap),
+                GATUN_INVALID_ARGUMENT);
+    CHECK_EQUAL(gatun_two_band_scores(&params, 8, BASE, true, 0, &one, &one, &one, err.text, cap),
+                GATUN_INVALID_ARGUMENT);
+    CHECK_EQUAL(gatun_two_band_scores(&params, 8, BASE, true, 1, nullptr, &one, &one, err.text, cap),
+                GATUN_INVALID_ARGUMENT);
+    params = plain();
+    CHECK_EQUAL(gatun_two_band_scores(&params, 8, BASE, true, 1, &one, &one, &one, err.text, cap),
+                GATUN_INVALID_ARGUMENT);
+    CHECK_CONTAINS(err, "far band");
 }

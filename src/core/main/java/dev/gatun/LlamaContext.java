@@ -181,7 +181,10 @@ public final class LlamaContext implements AutoCloseable {
    */
   int tokensAtOnce() {
     int micro = microBatchTokens();
-    return model.slidingWindowTokens() > 0 ? micro : context.batchTokens() / micro * micro;
+    int batch = context.batchTokens(); // at most the context
+    return model.slidingWindowTokens() > 0 || batch < micro
+        ? Math.min(micro, batch)
+        : batch - batch % micro;
   }
 
   int microBatchTokens() {

@@ -384,7 +384,13 @@ final class SessionCells {
 
   /** Adds tokens behind the last one, with cells that were read at other positions. */
   void adopt(List<int[]> ids, List<NativeCells.Rows> rows) {
-    NativeCells.write(context, sequence, rows);
+    if (decoded < held.size()) {
+      throw new IllegalStateException(
+          "%,d tokens are not read yet; cells can only be put behind read ones"
+              .formatted(held.size() - decoded));
+    }
+    int count = rows.stream().mapToInt(row -> row.positions().length).sum();
+    makingRoom(count, () -> NativeCells.write(context, sequence, rows));
     for (int i = 0; i < rows.size(); i++) {
       held.append(ids.get(i), rows.get(i).positions());
     }

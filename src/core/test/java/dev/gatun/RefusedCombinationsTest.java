@@ -168,6 +168,22 @@ class RefusedCombinationsTest {
   }
 
   @Test
+  void slidingWindowInEveryLayer_movesToo() {
+    LlamaModel gemma = model(Family.GEMMA3, 5, 128, 2, 1); // no layer attends to the whole text
+    for (KvCacheType type : List.of(KvCacheType.F16, KvCacheType.Q8_0)) {
+      ContextOptions full = options().withFullSlidingWindow(true).withKeyType(type);
+      try (LlamaContext context = gemma.newContext(full);
+          LlamaSession session = context.newSession()) {
+        session.append(TOKENS);
+        session.discard(3, 20);
+        assertEquals(43, session.position());
+        session.append(MORE);
+        assertTrue(Double.isFinite(Differences.copy(session.logits())[0]));
+      }
+    }
+  }
+
+  @Test
   void cellsOfSeveralSessions_doNotMove() {
     for (LlamaModel model : List.of(llama(), model(Family.GEMMA3, 6, 128, 2, 1))) {
       for (RopeScaling scaling : List.of(RopeScaling.modelDefault(), RopeScaling.yarn(4))) {

@@ -347,6 +347,21 @@ class SparseAttentionTest {
   }
 
   @Test
+  void manyHeadsThatShareAKeyHead_chooseToo() {
+    Path many = ReferenceFiles.write(folder, SyntheticModel.Family.LLAMA, 1, 640, 80, 1);
+    SparseAttention pages = new SparseAttention.Pages(64, 16, 4, 4, SparseAttention.Ranking.BOUND);
+    try (LlamaModel wide = LlamaModel.load(many);
+        LlamaContext context = wide.newContext(options(pages, RopeScaling.none(), 1));
+        LlamaSession session = context.newSession()) {
+      session.append(Arrays.copyOf(TOKENS, 280));
+      session.append(TOKENS[280]);
+      Counts counts = counts(session);
+      assertEquals(80, counts.rows());
+      assertTrue(counts.attended() < counts.visible(), counts.toString());
+    }
+  }
+
+  @Test
   void whatCannotWork_isRefused() {
     assertThrows(
         IllegalArgumentException.class,
