@@ -29,6 +29,8 @@ import java.util.Optional;
  * <p>Immutable; the calls take a session and run on the thread that drives its context.
  */
 public final class ChunkStore {
+  private static final PrefillProgress QUIET = (done, total) -> {};
+
   /** Tokens whose distributions are held at a time for a comparison. */
   private static final int COMPARED_AT_ONCE = 64;
 
@@ -54,7 +56,8 @@ public final class ChunkStore {
   public static ChunkStore behind(int... prefix) {
     if (prefix.length == 0) {
       throw new IllegalArgumentException(
-          "chunks need at least one token before them, which attention falls back on; give the begin-of-sequence token");
+          "chunks need at least one token before them, which attention falls back on; give the"
+              + " begin-of-sequence token");
     }
     return new ChunkStore(
         prefix.clone(), (size, align) -> Arena.ofAuto().allocate(size, align), false);
@@ -87,6 +90,19 @@ public final class ChunkStore {
    * @throws KvCacheFullException if prefix and chunk do not fit
    */
   public CachedChunk read(LlamaSession session, int... tokens) {
+    return read(session, tokens, Cancellation.never(), QUIET);
+  }
+
+  /**
+   * Reads a chunk; arguments and failures as in {@link #read(LlamaSession, int...)}.
+   *
+   * @param cancellation ends it, also inside a batch
+   * @param progress called after each batch of the chunk
+   * @throws dev.gatun.error.OperationCancelledException if it was cancelled; the session then holds
+   *     the prefix, or nothing
+   */
+  public CachedChunk read(
+      LlamaSession session, int[] tokens, Cancellation cancellation, PrefillProgress progress) {
     if (tokens.length == 0) {
       throw new IllegalArgumentException("a chunk has at least one token");
     }
@@ -94,9 +110,9 @@ public final class ChunkStore {
     requirePrefixOrNothing(session);
     requireRoom(session, tokens.length);
     if (session.size() == 0) {
-      session.append(prefix);
+      session.append(prefix, cancellation, QUIET);
     }
-    session.append(tokens);
+    session.append(tokens, cancellation, progress);
     session.enter();
     try {
       SessionCells cells = session.cells();
@@ -135,6 +151,22 @@ public final class ChunkStore {
    */
   public ChunkReport assemble(
       LlamaSession session, List<CachedChunk> chunks, ChunkOptions options) {
+    return assemble(session, chunks, options, Cancellation.never());
+  }
+
+  /**
+   * Puts chunks behind the prefix; arguments and failures as in {@link #assemble(LlamaSession,
+   * List, ChunkOptions)}.
+   *
+   * @param cancellation ends it, also inside a batch
+   * @throws dev.gatun.error.OperationCancelledException if it was cancelled; the session then holds
+   *     nothing more than the prefix
+   */
+  public ChunkReport assemble(
+      LlamaSession session,
+      List<CachedChunk> chunks,
+      ChunkOptions options,
+      Cancellation cancellation) {
     requireSupport(session);
     requirePrefixOrNothing(session);
     StateSettings settings = StateIdentity.settingsOfCells(session.context());
@@ -143,12 +175,12 @@ public final class ChunkStore {
     }
     requireRoom(session, chunks.stream().mapToInt(CachedChunk::size).sum());
     if (session.size() == 0) {
-      session.append(prefix);
+      session.append(prefix, cancellation, QUIET);
     }
     session.enter();
     try {
       session.requireIdle();
-      Operation operation = session.newOperation(Cancellation.never(), Optional.empty());
+      Operation operation = session.newOperation(cancellation, Optional.empty());
       ChunkAssembly assembly = new ChunkAssembly(session.cells(), chunks, options);
       session.run(operation, () -> assembly.run(operation));
       return assembly.report();
@@ -169,6 +201,22 @@ public final class ChunkStore {
    */
   public static ChunkDivergence compareWithFullPrefill(
       LlamaSession assembled, LlamaSession reference, int... continuation) {
+    return compareWithFullPrefill(assembled, reference, continuation, Cancellation.never());
+  }
+
+  /**
+   * Measures how far an assembled session is from one that has read everything; arguments as in
+   * {@link #compareWithFullPrefill(LlamaSession, LlamaSession, int...)}.
+   *
+   * @param cancellation ends it, also inside a batch
+   * @throws dev.gatun.error.OperationCancelledException if it was cancelled; the sessions are as
+   *     after a comparison
+   */
+  public static ChunkDivergence compareWithFullPrefill(
+      LlamaSession assembled,
+      LlamaSession reference,
+      int[] continuation,
+      Cancellation cancellation) {
     if (continuation.length == 0 || reference.size() > 0) {
       throw new IllegalArgumentException(
           "give at least one token to go on with, and a reference session that is empty");
@@ -183,10 +231,11 @@ public final class ChunkStore {
     int size = assembled.size();
     ChunkDivergence.Sum sum = new ChunkDivergence.Sum();
     try {
-      reference.append(assembled.tokens());
+      reference.append(assembled.tokens(), cancellation, QUIET);
       for (int from = 0; from < continuation.length; from += COMPARED_AT_ONCE) {
         int to = Math.min(from + COMPARED_AT_ONCE, continuation.length);
-        compare(assembled, reference, Arrays.copyOfRange(continuation, from, to), sum);
+        int[] part = Arrays.copyOfRange(continuation, from, to);
+        compare(assembled, reference, part, cancellation, sum);
       }
     } finally {
       reference.clear();
@@ -196,16 +245,18 @@ public final class ChunkStore {
   }
 
   private static void compare(
-      LlamaSession assembled, LlamaSession reference, int[] tokens, ChunkDivergence.Sum sum) {
+      LlamaSession assembled,
+      LlamaSession reference,
+      int[] tokens,
+      Cancellation cancellation,
+      ChunkDivergence.Sum sum) {
     List<float[]> expected = new ArrayList<>();
     reference.evaluate(
-        tokens,
-        Cancellation.never(),
-        (_, logits) -> expected.add(logits.toArray(ValueLayout.JAVA_FLOAT)));
+        tokens, cancellation, (_, logits) -> expected.add(logits.toArray(ValueLayout.JAVA_FLOAT)));
     Iterator<float[]> next = expected.iterator();
     assembled.evaluate(
         tokens,
-        Cancellation.never(),
+        cancellation,
         (_, logits) -> sum.add(next.next(), logits.toArray(ValueLayout.JAVA_FLOAT)));
   }
 

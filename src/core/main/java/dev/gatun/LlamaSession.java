@@ -654,7 +654,7 @@ public final class LlamaSession implements AutoCloseable {
     owner.requireVocabulary(ids);
     for (int done = 0; done < ids.length; ) {
       int count = overflow.makeRoom(ids.length - done, operation);
-      cells.show(ids, done, count, overflow.nextNumber(), operation, consumer);
+      cells.show(ids, done, count, overflow.nextIndex(), operation, consumer);
       done += count;
     }
   }

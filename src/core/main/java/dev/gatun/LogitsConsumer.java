@@ -12,11 +12,11 @@ public interface LogitsConsumer {
   /**
    * Takes the logits after one token.
    *
-   * @param position number of that token in the text that the session was given: its index in
-   *     {@link LlamaSession#tokens()} plus the tokens that an overflow policy has dropped, less
-   *     those that it inserted; the logits are about the token after it
+   * @param index of that token in the text that the session was given, which is no position of the
+   *     rotation: its index in {@link LlamaSession#tokens()} plus the tokens that an overflow
+   *     policy has dropped, less those that it inserted; the logits are about the token after it
    * @param logits float32, {@code [vocabularySize]}, in place, read-only; valid only during the
    *     call
    */
-  void accept(int position, MemorySegment logits);
+  void accept(int index, MemorySegment logits);
 }

@@ -82,8 +82,8 @@ final class Overflow {
     return droppedTokens;
   }
 
-  /** Number of the next token in the text that was read. */
-  int nextNumber() {
+  /** Index of the next token in the text that was read. */
+  int nextIndex() {
     return Math.toIntExact(droppedTokens - insertedTokens + cells.held().size());
   }
 

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.gatun.error.KvCacheFullException;
+import dev.gatun.error.OperationCancelledException;
 import dev.gatun.error.StateFormatException;
 import dev.gatun.error.UnsupportedOperationForModelException;
 import dev.gatun.gguf.SyntheticModel;
@@ -248,6 +249,42 @@ class ChunkStoreTest {
           IllegalStateException.class,
           () -> store.assemble(session, List.of(chunk), ChunkOptions.defaults()));
       assertArrayEquals(store.prefix(), session.tokens());
+    }
+  }
+
+  @Test
+  void cancelled_nothingMoreThanThePrefixIsHeld() {
+    try (LlamaContext context =
+            model.newContext(options(RopeScaling.none()).withMicroBatchTokens(16));
+        LlamaSession session = context.newSession();
+        LlamaContext other = model.newContext(options(RopeScaling.none()));
+        LlamaSession reference = other.newSession()) {
+      List<Integer> progress = new ArrayList<>();
+      CachedChunk chunk =
+          store.read(
+              session, chunk(0), Cancellation.never(), (done, total) -> progress.add(done + total));
+      assertEquals(2 * SIZE, progress.getLast());
+      Cancellation cancelled = Cancellation.create();
+      cancelled.cancel();
+      assertThrows(
+          OperationCancelledException.class,
+          () -> store.read(session, chunk(1), cancelled, (_, _) -> {}));
+      assertArrayEquals(store.prefix(), session.tokens());
+      ChunkOptions all = ChunkOptions.defaults().withRecompute(SIZE);
+      assertThrows(
+          OperationCancelledException.class,
+          () -> store.assemble(session, List.of(chunk), all, cancelled));
+      assertArrayEquals(store.prefix(), session.tokens());
+      store.assemble(session, List.of(chunk), all);
+      int[] held = session.tokens();
+      assertThrows(
+          OperationCancelledException.class,
+          () -> ChunkStore.compareWithFullPrefill(session, reference, chunk(1), cancelled));
+      assertArrayEquals(held, session.tokens());
+      assertEquals(0, reference.size());
+      ChunkDivergence same = ChunkStore.compareWithFullPrefill(session, reference, chunk(1));
+      assertEquals(0, same.mean(), 1e-5);
+      assertEquals(SIZE, same.positions());
     }
   }
 

@@ -24,9 +24,7 @@ final class Differences {
     double[][] logits = new double[tokens.length][];
     int first = Math.toIntExact(session.droppedTokens() + session.size());
     session.evaluate(
-        tokens,
-        Cancellation.never(),
-        (position, values) -> logits[position - first] = copy(values));
+        tokens, Cancellation.never(), (index, values) -> logits[index - first] = copy(values));
     return logits;
   }
 

@@ -56,21 +56,21 @@ class EvaluateTest {
         expected[i] = session.logits().toArray(ValueLayout.JAVA_FLOAT);
       }
     }
-    List<Integer> positions = new ArrayList<>();
+    List<Integer> indices = new ArrayList<>();
     try (LlamaContext context = model.newContext(options().withBatchTokens(64));
         LlamaSession session = context.newSession()) {
       session.append(Arrays.copyOf(ids, 10));
       session.evaluate(
           Arrays.copyOfRange(ids, 10, ids.length),
           Cancellation.never(),
-          (position, logits) -> {
-            positions.add(position);
+          (index, logits) -> {
+            indices.add(index);
             float[] actual = logits.toArray(ValueLayout.JAVA_FLOAT);
-            assertArrayEquals(expected[position], actual, 0.05f, "position " + position);
+            assertArrayEquals(expected[index], actual, 0.05f, "index " + index);
             assertThrows(
                 RuntimeException.class, () -> logits.setAtIndex(ValueLayout.JAVA_FLOAT, 0, 1f));
           });
-      assertEquals(IntStream.range(10, ids.length).boxed().toList(), positions);
+      assertEquals(IntStream.range(10, ids.length).boxed().toList(), indices);
       assertEquals(ids.length, session.position());
       assertArrayEquals(
           expected[ids.length - 1], session.logits().toArray(ValueLayout.JAVA_FLOAT), 0.05f);
@@ -89,11 +89,11 @@ class EvaluateTest {
                   .withIgnoreEndOfGeneration(true)
                   .withMaxTokens(3))
           .text();
-      int held = session.position();
-      List<Integer> positions = new ArrayList<>();
+      int held = session.size();
+      List<Integer> indices = new ArrayList<>();
       session.evaluate(
-          new int[] {text[20], text[21]}, Cancellation.never(), (p, _) -> positions.add(p));
-      assertEquals(List.of(held, held + 1), positions);
+          new int[] {text[20], text[21]}, Cancellation.never(), (index, _) -> indices.add(index));
+      assertEquals(List.of(held, held + 1), indices);
     }
   }
 
@@ -111,8 +111,8 @@ class EvaluateTest {
                   session.evaluate(
                       Arrays.copyOfRange(text, 40, 140),
                       Cancellation.never(),
-                      (position, _) -> {
-                        if (position == 90) {
+                      (index, _) -> {
+                        if (index == 90) {
                           throw cause;
                         }
                       }));
@@ -135,9 +135,9 @@ class EvaluateTest {
               session.evaluate(
                   Arrays.copyOfRange(text, 40, 300),
                   cancellation,
-                  (position, _) -> {
+                  (index, _) -> {
                     seen[0]++;
-                    if (position == 60) {
+                    if (index == 60) {
                       cancellation.cancel();
                     }
                   }));
@@ -150,7 +150,7 @@ class EvaluateTest {
   void tooLong_orUnknownIds_areRefusedBeforeAnythingIsRead() {
     try (LlamaContext context = model.newContext(options());
         LlamaSession session = context.newSession()) {
-      LogitsConsumer none = (int p, MemorySegment l) -> {};
+      LogitsConsumer none = (int index, MemorySegment logits) -> {};
       assertThrows(
           KvCacheFullException.class,
           () -> session.evaluate(new int[513], Cancellation.never(), none));
@@ -179,7 +179,7 @@ class EvaluateTest {
       session.evaluate(
           Arrays.copyOfRange(ids, 20, ids.length),
           Cancellation.never(),
-          (position, logits) -> last[0] = logits.toArray(ValueLayout.JAVA_FLOAT));
+          (index, logits) -> last[0] = logits.toArray(ValueLayout.JAVA_FLOAT));
       assertEquals(RopeScaling.yarn(2), context.ropeScaling());
       assertEquals(20, context.scalingChanges().getFirst().rereadTokens());
       assertArrayEquals(expected, last[0], 0.05f);

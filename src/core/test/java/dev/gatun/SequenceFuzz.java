@@ -231,8 +231,8 @@ final class SequenceFuzz extends SessionFuzz<SequenceFuzz.Operation> {
                 session.evaluate(
                     tokens,
                     Cancellation.never(),
-                    (position, logits) -> {
-                      require(first < 0 || position == first + seen[0]++, "number of the token");
+                    (index, logits) -> {
+                      require(first < 0 || index == first + seen[0]++, "index of the token");
                       requireFinite(Differences.copy(logits));
                     }))) {
           require(first < 0 || seen[0] == tokens.length, "logits of every token");

@@ -6,6 +6,7 @@ import dev.gatun.sampling.Sampler;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalInt;
 import org.jspecify.annotations.Nullable;
 
@@ -67,6 +68,11 @@ final class AnswerFlags {
 
   OptionalInt maxTokens() {
     return maxTokens;
+  }
+
+  /** Returns how much time there is, reading included. */
+  Optional<Duration> timeout() {
+    return Optional.ofNullable(timeout);
   }
 
   /** Returns the options of one answer. */

@@ -70,14 +70,8 @@ final class BenchCommand extends Command {
             "md, csv, json, jsonl or table (md).",
             v ->
                 format =
-                    Values.word("-o/--output", v, List.of("md", "csv", "json", "jsonl", "table")))
-        .flag(
-            "-v,--verbose",
-            "Show the native side's log on standard error.",
-            () -> {
-              CliLoggers.show();
-              debug();
-            });
+                    Values.word("-o/--output", v, List.of("md", "csv", "json", "jsonl", "table")));
+    declareVerbose(table);
   }
 
   @Override

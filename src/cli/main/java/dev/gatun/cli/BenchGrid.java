@@ -89,43 +89,22 @@ final class BenchGrid {
             "N",
             "Tokens in the context before (0).",
             v -> depths = ranges("-d", v, 0, MOST))
-        .value("-t,--threads", "N", "Threads.", v -> threads = ranges("-t", v, 1, 512))
-        .value(
-            "-b,--batch-size",
-            "N",
-            "Tokens handed over at once (2048).",
-            v -> batches = ranges("-b", v, 1, 1 << 20))
-        .value(
-            "-ub,--ubatch-size",
-            "N",
-            "Tokens computed at once (512).",
-            v -> microBatches = ranges("-ub", v, 1, 1 << 20))
-        .value(
-            "-ctk,--kv-k",
-            "TYPE",
-            "Type of the keys in the KV cache (f16).",
-            v -> keyTypes = types("--kv-k", v))
-        .value(
-            "-ctv,--kv-v",
-            "TYPE",
-            "Type of the values in the KV cache (f16).",
-            v -> valueTypes = types("--kv-v", v))
-        .value("-fa,--flash-attn", "on|off|auto", "Flash attention (auto).", this::flashAttention)
+        .value(SharedFlag.THREADS, v -> threads = ranges("-t", v, 1, 512))
+        .value(SharedFlag.BATCH, v -> batches = ranges("-b", v, 1, 1 << 20))
+        .value(SharedFlag.MICRO_BATCH, v -> microBatches = ranges("-ub", v, 1, 1 << 20))
+        .value(SharedFlag.KEY_TYPE, v -> keyTypes = types("--kv-k", v))
+        .value(SharedFlag.VALUE_TYPE, v -> valueTypes = types("--kv-v", v))
+        .value(SharedFlag.FLASH_ATTENTION, this::flashAttention)
         .value(
             "--rope",
             "SPEC",
             "Position scaling, such as rerope:64 or yarn:8; several with semicolons (model).",
             this::ropes)
-        .value(
-            SparseFlag.NAME, SparseFlag.VALUE, SparseFlag.HELP, v -> sparse = SparseFlag.parse(v))
+        .value(SharedFlag.SPARSE, v -> sparse = SparseFlag.parse(v))
         .value("-ngl,--n-gpu-layers", "N|all", "Layers on GPUs (all).", this::gpuLayers)
         .value(
             "-nkvo,--no-kv-offload", "0|1", "Keep the KV cache in host memory (0).", this::hostKv)
-        .value(
-            "--poll",
-            "0..100",
-            "How eagerly threads wait for work (50).",
-            v -> polls = ranges("--poll", v, 0, 100));
+        .value(SharedFlag.POLL, v -> polls = ranges("--poll", v, 0, 100));
   }
 
   private void both(String value) {

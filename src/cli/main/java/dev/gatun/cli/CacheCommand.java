@@ -4,6 +4,7 @@ import dev.gatun.error.StateFormatException;
 import dev.gatun.kv.StateFacts;
 import dev.gatun.kv.StateFile;
 import dev.gatun.kv.StateStore;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -89,6 +90,13 @@ final class CacheCommand extends Command {
     StateStore store =
         StateStore.of(folder == null ? UserFolders.cache().resolve("states") : folder);
     String asked = action == null ? "list" : action;
+    if (folder != null && !Files.isDirectory(folder)) {
+      throw CliException.file(
+          "--dir "
+              + folder
+              + (Files.exists(folder) ? " is no folder" : " does not exist")
+              + "; name the folder that holds the state files");
+    }
     boolean takesFiles = asked.equals("inspect") || asked.equals("verify");
     if (!takesFiles && !files.isEmpty()) {
       throw CliException.usage(
@@ -135,7 +143,8 @@ final class CacheCommand extends Command {
 
   private int inspect(Io io) {
     if (files.isEmpty()) {
-      throw CliException.usage("`gatun cache inspect` needs a file");
+      throw CliException.usage(
+          "`gatun cache inspect` needs a file; `gatun cache list` names those that there are");
     }
     for (Path file : files) {
       StateFacts facts = StateFile.inspect(file);
@@ -164,7 +173,9 @@ final class CacheCommand extends Command {
       io.line(
           json
               ? CacheJson.verified(file, problem)
-              : problem.map(text -> "damaged  " + text).orElse("sound    " + file));
+              : problem
+                  .map(text -> (Files.exists(file) ? "damaged  " : "missing  ") + text)
+                  .orElse("sound    " + file));
     }
     if (all.isEmpty() && !json) {
       io.note("there are no state files in " + store.folder());
@@ -178,6 +189,9 @@ final class CacheCommand extends Command {
           "`gatun cache prune` needs a bound: --max-size 2G, --older-than 30d or both");
     }
     List<StateStore.Entry> going = store.prunable(maxBytes, maxAge);
+    // Removed before it is said to be.
+    long freed =
+        dryRun ? going.stream().mapToLong(StateStore.Entry::bytes).sum() : store.remove(going);
     if (json) {
       going.forEach(entry -> io.line(CacheJson.line(entry)));
     } else {
@@ -190,8 +204,6 @@ final class CacheCommand extends Command {
                       + Values.bytes(entry.bytes())
                       + ")"));
     }
-    long freed =
-        dryRun ? going.stream().mapToLong(StateStore.Entry::bytes).sum() : store.remove(going);
     if (!json) {
       io.note((dryRun ? "would free " : "freed ") + Values.bytes(freed) + " of " + store.folder());
     }

@@ -61,14 +61,8 @@ final class ChatCommand extends Command {
             "TEXT",
             "What the model is told first.",
             v -> system = v)
-        .flag("-q,--quiet", "No notes on standard error.", () -> quiet = true)
-        .flag(
-            "-v,--verbose",
-            "Show the native side's log on standard error.",
-            () -> {
-              CliLoggers.show();
-              debug();
-            });
+        .flag("-q,--quiet", "No notes on standard error.", () -> quiet = true);
+    declareVerbose(table);
     model.declare(table);
     answer.declare(table);
     sampling.declare(table);
@@ -84,6 +78,7 @@ final class ChatCommand extends Command {
     if (model.isBuiltin() && !quiet) {
       io.note(BuiltinModel.NOTE);
     }
+    SparseFlag.requireFits(context.options().sparseAttention(), overflow.options().overflow());
     SparseFlag.warn(io, context.options().sparseAttention());
     cache.open();
     Cancellation program = Cancellation.create();

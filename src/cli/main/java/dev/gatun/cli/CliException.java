@@ -31,6 +31,11 @@ final class CliException extends RuntimeException {
     return new CliException(ExitCode.NATIVE, message);
   }
 
+  /** The time of {@code --timeout} is over. */
+  static CliException timeout(String message) {
+    return new CliException(ExitCode.TIMEOUT, message);
+  }
+
   /** The reader of the output went away. */
   static CliException pipeClosed() {
     return new CliException(ExitCode.PIPE_CLOSED, "");

@@ -20,6 +20,17 @@ abstract class Command {
     return false;
   }
 
+  /** Declares {@code -v}. */
+  final void declareVerbose(OptionTable table) {
+    table.flag(SharedFlag.VERBOSE, this::verbose);
+  }
+
+  /** Does what {@code -v} asks for. */
+  void verbose() {
+    CliLoggers.show();
+    debug();
+  }
+
   /** Declares flags and arguments. Called once. */
   abstract void declare(OptionTable table);
 

@@ -161,7 +161,8 @@ final class Conversation implements AutoCloseable {
     context = opened;
     adapters.apply(model, opened);
     LlamaSession begun =
-        opened.newSession(overflow.options().withCheckpoints(CheckpointOptions.defaults()));
+        OverflowFlags.newSession(
+            opened, overflow.options().withCheckpoints(CheckpointOptions.defaults()));
     session = begun;
     return begun;
   }

@@ -37,7 +37,9 @@ final class ErrorMapper {
       case StateFormatException e -> new Outcome(ExitCode.FILE, oneLine(e));
       case ContextCreateException e -> new Outcome(ExitCode.SPACE, oneLine(e));
       case KvCacheFullException e ->
-          new Outcome(ExitCode.SPACE, oneLine(e) + "; on the command line: -c/--ctx-size");
+          new Outcome(
+              ExitCode.SPACE,
+              oneLine(e) + "; on the command line: -c/--ctx-size, or --kv-budget when it is given");
       case GrammarException e -> new Outcome(ExitCode.USAGE, oneLine(e));
       case ChatTemplateException e ->
           new Outcome(ExitCode.FILE, oneLine(e) + "; --raw runs without the chat template");

@@ -16,13 +16,7 @@ abstract class EvalCommand extends Command {
   final void declare(OptionTable table) {
     flags.declare(table);
     declareMore(table);
-    table.flag(
-        "-v,--verbose",
-        "Show the native side's log on standard error.",
-        () -> {
-          CliLoggers.show();
-          debug();
-        });
+    declareVerbose(table);
   }
 
   /** Declares the command's own flags. */
@@ -41,6 +35,7 @@ abstract class EvalCommand extends Command {
   final int call(Io io) {
     flags.model.path(); // a missing model is said before a large text is read
     SparseFlag.warn(io, flags.context().sparseAttention());
+    SparseFlag.warnUnused(io, flags.context());
     String text = flags.text();
     Cancellation cancellation = Cancellation.create();
     try (Interrupts _ = Interrupts.cancelling(cancellation);

@@ -16,12 +16,12 @@ final class EvalFlags {
 
   final ModelFlags model = new ModelFlags();
   private final List<ContextScaling> scalings = new ArrayList<>();
-  private ContextOptions context = ContextOptions.defaults();
-  private boolean batchThreadsGiven;
+  private final ComputeFlags compute = new ComputeFlags();
   private List<Integer> lengths = List.of();
   private @Nullable String file;
   private @Nullable Path resume;
   private boolean json;
+  private ContextScaling scaling = ContextScaling.modelDefault();
 
   /** Declares them; those of the command itself come next, in the same group. */
   void declare(OptionTable table) {
@@ -43,44 +43,8 @@ final class EvalFlags {
   /** Declares which model runs and how. */
   void declareModel(OptionTable table) {
     model.declare(table);
-    table
-        .group("Context:")
-        .value(
-            "-ub,--ubatch-size",
-            "N",
-            "Tokens computed at once (512).",
-            v -> context = context.withMicroBatchTokens(Values.whole("-ub", v, 1, 1 << 20)))
-        .value("-t,--threads", "N", "Threads.", this::threads)
-        .value(
-            "-tb,--threads-batch",
-            "N",
-            "Threads while reading (as -t).",
-            v -> {
-              context = context.withBatchThreads(Values.whole("-tb", v, 1, 512));
-              batchThreadsGiven = true;
-            })
-        .value(
-            "-ctk,--kv-k",
-            "TYPE",
-            "Type of the keys in the KV cache: "
-                + String.join(", ", ContextFlags.KV_TYPES)
-                + " (f16).",
-            v -> context = context.withKeyType(ContextFlags.kvType("--kv-k", v)))
-        .value(
-            "-ctv,--kv-v",
-            "TYPE",
-            "Type of the values in the KV cache (f16).",
-            v -> context = context.withValueType(ContextFlags.kvType("--kv-v", v)))
-        .value(
-            "-fa,--flash-attn",
-            "on|off|auto",
-            "Flash attention (auto).",
-            v -> context = context.withFlashAttention(ContextFlags.flashAttention("-fa", v)))
-        .value(
-            SparseFlag.NAME,
-            SparseFlag.VALUE,
-            SparseFlag.HELP,
-            v -> context = context.withSparseAttention(SparseFlag.parse(v)));
+    table.group("Context:");
+    compute.declare(table);
   }
 
   /** Begins a group with the text and the form of the output. */
@@ -95,6 +59,28 @@ final class EvalFlags {
         .flag("--json", "Write one JSON object a result.", () -> json = true);
   }
 
+  /**
+   * Declares the position scaling of a command that runs under one.
+   *
+   * @param otherwise the scaling when none is given
+   * @param why words behind it in the help; may be empty
+   */
+  void declareScaling(OptionTable table, String otherwise, String why) {
+    scaling = ContextScaling.parse(otherwise);
+    table.value(
+        "--rope",
+        "SPEC",
+        "Position scaling, one for the whole run (" + otherwise + why + ").",
+        v -> {
+          List<ContextScaling> given = scalings("--rope", v);
+          if (given.size() > 1) {
+            throw CliException.usage(
+                "--rope takes one scaling here, and '" + v + "' names several; measure them apart");
+          }
+          scaling = given.getFirst();
+        });
+  }
+
   void declareLengths(OptionTable table, String names, String text) {
     table.value(
         names,
@@ -103,14 +89,6 @@ final class EvalFlags {
         v ->
             lengths =
                 BenchGrid.ranges(names.substring(names.lastIndexOf(',') + 1), v, 4, MOST_TOKENS));
-  }
-
-  private void threads(String value) {
-    int threads = Values.whole("-t", value, 1, 512);
-    context = context.withThreads(threads);
-    if (!batchThreadsGiven) {
-      context = context.withBatchThreads(threads);
-    }
   }
 
   /** Reads one scaling or a list of them. */
@@ -126,8 +104,13 @@ final class EvalFlags {
     return list;
   }
 
+  /** Returns the one scaling of {@link #declareScaling}. */
+  ContextScaling scaling() {
+    return scaling;
+  }
+
   ContextOptions context() {
-    return context;
+    return compute.options();
   }
 
   /** Returns the scalings that were asked for, else the names given. */

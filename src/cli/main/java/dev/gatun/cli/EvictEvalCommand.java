@@ -10,10 +10,13 @@ import dev.gatun.eval.EvictionResult;
 import dev.gatun.eval.RecallOptions;
 import dev.gatun.kv.EvictionPolicy;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.SequencedMap;
+import java.util.Set;
+import java.util.function.Function;
 
 /** Compares eviction policies: recall and perplexity against the share of the cells that stay. */
 final class EvictEvalCommand extends EvalCommand {
@@ -91,14 +94,10 @@ final class EvictEvalCommand extends EvalCommand {
             "Questions for each result (100).",
             v -> recall = recall.withTrials(Values.whole("--questions", v, 1, 1_000_000)))
         .value(
-            "-s,--seed",
-            "N",
-            "Seed of the questions (0).",
+            SharedFlag.SEED,
             v -> recall = recall.withSeed(Values.whole("--seed", v, 0, Integer.MAX_VALUE)))
         .value(
-            "--answer-tokens",
-            "N",
-            "Most tokens of an answer; they count into the length (24).",
+            SharedFlag.ANSWER_TOKENS,
             v -> recall = recall.withAnswerTokens(Values.whole("--answer-tokens", v, 1, 4096)))
         .value(
             "--windows",
@@ -107,8 +106,8 @@ final class EvictEvalCommand extends EvalCommand {
             v -> windows = Values.whole("--windows", v, 1, 1_000_000));
     plot.declare(
         table,
-        "Draw accuracy (and, beside it, perplexity) over the budget (.png or .svg), with the numbers"
-            + " as .json.");
+        "Draw accuracy (and, beside it, perplexity) over the budget (.png or .svg), with the"
+            + " numbers as .json.");
   }
 
   private static List<EvictionPolicy> policies(String value) {
@@ -120,7 +119,7 @@ final class EvictEvalCommand extends EvalCommand {
         throw CliException.usage("--policies: " + e.getMessage());
       }
     }
-    return list;
+    return distinct(list, EvictionPolicy::name);
   }
 
   private static List<Double> budgets(String value) {
@@ -129,7 +128,7 @@ final class EvictEvalCommand extends EvalCommand {
       Values.number("--budgets", part, 0.1, 100);
       list.add(Double.parseDouble(part) / 100);
     }
-    return list;
+    return distinct(list, share -> share);
   }
 
   private static List<EvictionMode> modes(String value) {
@@ -137,11 +136,23 @@ final class EvictEvalCommand extends EvalCommand {
     for (String part : value.split(",", -1)) {
       list.add(EvictionMode.valueOf(Values.word("--mode", part, MODES).toUpperCase(Locale.ROOT)));
     }
-    return list;
+    return distinct(list, mode -> mode);
+  }
+
+  /** What is named twice is measured once. */
+  private static <T> List<T> distinct(List<T> list, Function<T, Object> what) {
+    Set<Object> seen = new HashSet<>();
+    return list.stream().filter(one -> seen.add(what.apply(one))).toList();
   }
 
   @Override
   List<Eviction> tasks(LlamaModel model, String text) {
+    if (model.isRecurrent() || model.isHybrid()) {
+      throw CliException.usage(
+          model.description()
+              + " keeps a recurrent state, of which nothing can be evicted; name another model with"
+              + " -m");
+    }
     Eviction.Options options = new Eviction.Options(policies, budgets, modes, recall, windows);
     List<Eviction> tasks = new ArrayList<>();
     for (int length : flags.lengths(List.of(EvalFlags.trained(model, DEFAULT_TOKENS)))) {

@@ -1,5 +1,7 @@
 package dev.gatun.cli;
 
+import dev.gatun.ChunkDivergence;
+import dev.gatun.ChunkReport;
 import dev.gatun.Piece;
 import dev.gatun.StopReason;
 import dev.gatun.TokenProbability;
@@ -41,6 +43,35 @@ final class JsonOutput implements RunOutput {
         json -> {
           json.writeNumberProperty("done", done);
           json.writeNumberProperty("total", total);
+        });
+  }
+
+  @Override
+  public void chunks(ChunkFlags.Summary summary) {
+    ChunkReport report = summary.assembly();
+    event(
+        "chunks",
+        json -> {
+          json.writeNumberProperty("chunks", summary.documents());
+          json.writeNumberProperty("read", summary.read());
+          json.writeNumberProperty("reusedTokens", report.reusedTokens());
+          json.writeNumberProperty("recomputedTokens", report.recomputedTokens());
+          json.writeNumberProperty("readSeconds", Stats.seconds(summary.reading()));
+          json.writeNumberProperty("placeSeconds", Stats.seconds(report.placing()));
+          json.writeNumberProperty("recomputeSeconds", Stats.seconds(report.recomputing()));
+        });
+  }
+
+  @Override
+  public void compared(ChunkDivergence divergence) {
+    event(
+        "chunk_check",
+        json -> {
+          json.writeNumberProperty("tokens", divergence.positions());
+          json.writeNumberProperty("klMean", divergence.mean());
+          json.writeNumberProperty("klMaximum", divergence.largest());
+          json.writeNumberProperty(
+              "topAgreement", (double) divergence.sameChoice() / divergence.positions());
         });
   }
 

@@ -4,10 +4,13 @@ import dev.gatun.Cancellation;
 import dev.gatun.LlamaContext;
 import dev.gatun.LlamaModel;
 import dev.gatun.RetrievalOptions;
-import dev.gatun.eval.ContextScaling;
+import dev.gatun.error.OperationCancelledException;
 import dev.gatun.eval.MemoryAnswer;
 import dev.gatun.eval.MemoryResult;
 import dev.gatun.eval.MemoryRun;
+import dev.gatun.rope.Dynamic;
+import dev.gatun.rope.RopeScaling;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
@@ -19,13 +22,14 @@ final class MemoryEvalCommand extends Command {
   private static final double MEGABYTE = 1e6;
 
   private final EvalFlags flags = new EvalFlags();
-  private ContextScaling scaling = ContextScaling.parse("rerope");
   private RetrievalOptions options = RetrievalOptions.defaults();
   private int tokens = DEFAULT_TOKENS;
   private int needles = DEFAULT_NEEDLES;
   private int cells = options.residentTokens();
   private int recall = options.recallTokens();
   private long seed;
+  private int asked;
+  private int found;
 
   @Override
   String name() {
@@ -52,12 +56,8 @@ final class MemoryEvalCommand extends Command {
   void declare(OptionTable table) {
     flags.declareModel(table);
     flags.declareText(table, "Memory:");
+    flags.declareScaling(table, "rerope", ": pages come back without a turn of their keys");
     table
-        .value(
-            "--rope",
-            "SPEC",
-            "Position scaling (rerope: pages come back without a turn of their keys).",
-            v -> scaling = EvalFlags.scalings("--rope", v).getFirst())
         .value(
             "--tokens",
             "N",
@@ -101,56 +101,92 @@ final class MemoryEvalCommand extends Command {
         .value(
             "--attempts",
             "N",
-            "Answers from all recalled pages, half of them and so on; the most probable counts (4).",
+            "Answers from all recalled pages, half of them and so on; the most probable counts"
+                + " (4).",
             v -> options = options.withAttempts(Values.whole("--attempts", v, 1, 16)))
         .value(
             "--disk",
             "FILE",
             "Keep the pages in this new file, which is deleted at the end.",
-            v -> options = options.withFile(Path.of(v)))
-        .value(
-            "-s,--seed",
-            "N",
-            "Another text and other facts (0).",
-            v -> seed = Values.whole("--seed", v, 0, Integer.MAX_VALUE))
-        .flag(
-            "-v,--verbose",
-            "Show the native side's log on standard error.",
-            () -> {
-              CliLoggers.show();
-              debug();
-            });
+            this::disk)
+        .value(SharedFlag.SEED, v -> seed = Values.whole("--seed", v, 0, Integer.MAX_VALUE));
+    declareVerbose(table);
+  }
+
+  private void disk(String file) {
+    if (file.isEmpty()) {
+      throw CliException.usage("--disk needs the name of a new file; it is empty");
+    }
+    options = options.withFile(Path.of(file));
+  }
+
+  /** Says before a long reading what the file of pages would be refused for. */
+  private static void requireNew(Path file) {
+    Path folder = file.toAbsolutePath().getParent();
+    if (folder == null || !Files.isDirectory(folder)) {
+      throw CliException.file(
+          "--disk " + file + ": there is no folder " + folder + "; make it first");
+    }
+    if (Files.exists(file)) {
+      throw CliException.file(
+          "--disk "
+              + file
+              + " exists; name a new file, or delete it if a process that was killed left it");
+    }
   }
 
   @Override
   int call(Io io) {
     flags.model.path(); // a missing model is said before a large text is read
+    options.file().ifPresent(MemoryEvalCommand::requireNew);
     if (recall >= cells) {
       throw CliException.usage(
           "--recall %,d must be less than --cells %,d".formatted(recall, cells));
     }
+    SparseFlag.warn(io, flags.context().sparseAttention());
     String text = flags.text();
     Cancellation cancellation = Cancellation.create();
     try (Interrupts _ = Interrupts.cancelling(cancellation);
         LlamaModel model = flags.model.load(io, flags.json(), cancellation);
-        LlamaContext context =
-            model.newContext(
-                flags
-                    .context()
-                    .withContextTokens(cells)
-                    .withMaxSequences(2)
-                    .withUnifiedKv(true)
-                    .withRopeScaling(scaling.at(model, cells)));
+        LlamaContext context = context(model);
         ProgressBar bar = new ProgressBar(io, "reading")) {
       MemoryResult result =
           MemoryRun.of(context, text, tokens, needles, seed)
               .run(
-                  options.withResidentTokens(cells).withRecallTokens(Math.min(recall, cells)),
+                  options.withResidentTokens(cells).withRecallTokens(recall),
                   cancellation,
                   listener(io, bar));
       show(io, result);
+    } catch (OperationCancelledException e) {
+      interrupted(io);
+      throw e;
     }
     return ExitCode.OK;
+  }
+
+  private LlamaContext context(LlamaModel model) {
+    RopeScaling scaling = flags.scaling().at(model, cells);
+    if (scaling instanceof Dynamic) {
+      throw CliException.usage(
+          "--rope "
+              + flags.scaling().label()
+              + " follows the length of a text, and pages come back to texts of another one; choose"
+              + " a fixed scaling, such as rerope or yarn:8");
+    }
+    return model.newContext(
+        flags
+            .context()
+            .withContextTokens(cells)
+            .withMaxSequences(2)
+            .withUnifiedKv(true)
+            .withRopeScaling(scaling));
+  }
+
+  /** Says what was found by the time of an interruption. */
+  private void interrupted(Io io) {
+    if (asked > 0) {
+      io.note("%d of %d facts found so far".formatted(found, asked));
+    }
   }
 
   private MemoryRun.Listener listener(Io io, ProgressBar bar) {
@@ -162,6 +198,8 @@ final class MemoryEvalCommand extends Command {
 
       @Override
       public void onAnswer(MemoryAnswer answer) {
+        asked++;
+        found += answer.right() ? 1 : 0;
         if (flags.json()) {
           showJson(io, answer);
         } else if (!answer.right()) {

@@ -65,6 +65,16 @@ final class OptionTable {
     return add(names, label, text, setter);
   }
 
+  /** Adds a flag with a value that other commands have, too. */
+  OptionTable value(SharedFlag flag, Setter setter) {
+    return add(flag.names(), flag.label(), flag.text(), setter);
+  }
+
+  /** Adds a flag without a value that other commands have, too. */
+  OptionTable flag(SharedFlag flag, Runnable setter) {
+    return flag(flag.names(), flag.text(), setter);
+  }
+
   /** Declares the positional arguments. */
   OptionTable positional(String label, String text, int most, Setter setter) {
     positional = new Positional(label, text, most, setter);

@@ -1,6 +1,9 @@
 package dev.gatun.cli;
 
+import dev.gatun.LlamaContext;
+import dev.gatun.LlamaSession;
 import dev.gatun.SessionOptions;
+import dev.gatun.error.UnsupportedOperationForModelException;
 import dev.gatun.kv.EvictionPolicy;
 import dev.gatun.kv.OverflowPolicy;
 import java.util.OptionalInt;
@@ -27,8 +30,9 @@ final class OverflowFlags {
         .value(
             "--evict",
             "POLICY",
-            "As --overflow evict:POLICY: snapkv, h2o, tova, keynorm, keydiff, sentences, ... (see evict-eval).",
-            v -> options = options.withOverflow(evict(v)))
+            "As --overflow evict:POLICY: snapkv, h2o, tova, keynorm, keydiff, sentences and more"
+                + " (see evict-eval).",
+            v -> options = options.withOverflow(evict("--evict", v)))
         .value(
             "--kv-budget",
             "N",
@@ -50,6 +54,31 @@ final class OverflowFlags {
     return Math.min(tokens, cells - 1);
   }
 
+  /**
+   * Opens a session.
+   *
+   * @param what what the flags say, and more
+   * @throws CliException if the model does not allow what they say
+   */
+  static LlamaSession newSession(LlamaContext context, SessionOptions what) {
+    try {
+      return context.newSession(what);
+    } catch (UnsupportedOperationForModelException e) {
+      if (what.overflow() instanceof OverflowPolicy.Fail) {
+        throw e;
+      }
+      boolean window = context.model().slidingWindowTokens() > 0;
+      throw CliException.usage(
+          "--overflow "
+              + what.overflow().describe()
+              + ": "
+              + e.getMessage()
+              + "; on the command line: "
+              + (window ? "--swa-full, or " : "")
+              + "--overflow fail, which drops nothing");
+    }
+  }
+
   /** What the flags say. */
   SessionOptions options() {
     return options;
@@ -63,7 +92,7 @@ final class OverflowFlags {
         case "fail" -> plain(numbers, OverflowPolicy.fail());
         case "shift" -> OverflowPolicy.shift(numbers.isEmpty() ? 4 : Integer.parseInt(numbers));
         case "streaming" -> streaming(numbers);
-        case "evict" -> evict(numbers.isEmpty() ? "sentences" : numbers);
+        case "evict" -> evict("--overflow evict", numbers.isEmpty() ? "sentences" : numbers);
         default -> throw unknown(text);
       };
     } catch (NumberFormatException e) {
@@ -73,11 +102,11 @@ final class OverflowFlags {
     }
   }
 
-  private static OverflowPolicy evict(String policy) {
+  private static OverflowPolicy evict(String flag, String policy) {
     try {
       return OverflowPolicy.evict(EvictionPolicy.parse(policy));
     } catch (IllegalArgumentException e) {
-      throw CliException.usage("--evict: " + e.getMessage());
+      throw CliException.usage(flag + ": " + e.getMessage());
     }
   }
 

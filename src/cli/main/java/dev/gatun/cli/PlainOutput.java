@@ -1,5 +1,6 @@
 package dev.gatun.cli;
 
+import dev.gatun.ChunkDivergence;
 import dev.gatun.Piece;
 import dev.gatun.StopReason;
 import dev.gatun.TokenUsage;
@@ -32,6 +33,21 @@ final class PlainOutput implements RunOutput {
   public void progress(int done, int total) {
     if (bar != null) {
       bar.update((double) done / total);
+    }
+  }
+
+  @Override
+  public void chunks(ChunkFlags.Summary summary) {
+    closeBar();
+    if (!quiet) {
+      io.note(Stats.line(summary));
+    }
+  }
+
+  @Override
+  public void compared(ChunkDivergence divergence) {
+    if (!quiet) {
+      io.note(Stats.line(divergence));
     }
   }
 

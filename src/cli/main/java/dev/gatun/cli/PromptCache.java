@@ -38,6 +38,10 @@ final class PromptCache {
         });
   }
 
+  boolean isGiven() {
+    return file != null;
+  }
+
   /**
    * Opens the file, if there is one.
    *

@@ -9,9 +9,14 @@ import org.jspecify.annotations.Nullable;
  * last.
  */
 final class PromptFlags {
+  private final ChunkFlags chunks;
   private final List<String> files = new ArrayList<>();
   private @Nullable String prompt;
   private @Nullable String question;
+
+  PromptFlags(ChunkFlags chunks) {
+    this.chunks = chunks;
+  }
 
   void declare(OptionTable table) {
     table
@@ -33,6 +38,7 @@ final class PromptFlags {
             "What to say to the model; - or nothing reads it from a pipe.",
             1,
             this::prompt);
+    chunks.declare(table);
   }
 
   private void prompt(String text) {
@@ -48,7 +54,7 @@ final class PromptFlags {
   }
 
   /**
-   * Returns the whole text.
+   * Returns the whole text, but for the documents of {@code --chunk}.
    *
    * @throws CliException if there is none, or a part of it cannot be read
    */
@@ -65,17 +71,18 @@ final class PromptFlags {
       parts.add(TextInput.stream(io.in()));
     } else if (prompt != null) {
       parts.add(prompt);
-    } else if (files.isEmpty()) {
+    } else if (files.isEmpty() && !chunks.isGiven()) {
       if (io.inTerminal()) {
         throw CliException.usage(
             question == null
                 ? "nothing to say: give a prompt, --file FILE, or text through a pipe; `gatun chat`"
                     + " holds a conversation"
-                : "--ask needs a text to look in: give --file FILE or text through a pipe");
+                : "--ask needs a text to look in: give --file FILE, --chunk FILE or text through a"
+                    + " pipe");
       }
       parts.add(TextInput.stream(io.in()));
     }
-    if (question != null && joined(parts).isBlank()) {
+    if (question != null && !chunks.isGiven() && joined(parts).isBlank()) {
       throw CliException.usage(
           "--ask needs a text to look in, and what came is empty: give --file FILE or text in a"
               + " pipe");
@@ -87,6 +94,10 @@ final class PromptFlags {
       parts.add(question);
     }
     String text = joined(parts);
+    if (text.isBlank() && chunks.isGiven()) {
+      throw CliException.usage(
+          "--chunk needs something to ask about the documents: give --ask QUESTION or a prompt");
+    }
     if (text.isBlank()) {
       throw CliException.usage(
           "the prompt is empty; give a prompt, --file FILE, or text in a pipe");

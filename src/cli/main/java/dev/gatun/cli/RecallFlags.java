@@ -25,15 +25,9 @@ final class RecallFlags {
             "N",
             "Prompts for each result (20).",
             v -> trials = Values.whole("--trials", v, 1, 1_000_000))
+        .value(SharedFlag.SEED, v -> seed = Values.whole("--seed", v, 0, Integer.MAX_VALUE))
         .value(
-            "-s,--seed",
-            "N",
-            "Seed of the prompts (0).",
-            v -> seed = Values.whole("--seed", v, 0, Integer.MAX_VALUE))
-        .value(
-            "--answer-tokens",
-            "N",
-            "Most tokens of an answer; they count into the length (24).",
+            SharedFlag.ANSWER_TOKENS,
             v -> answerTokens = Values.whole("--answer-tokens", v, 1, 4096))
         .value(
             "--format",

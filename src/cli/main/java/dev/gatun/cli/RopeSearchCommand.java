@@ -84,9 +84,7 @@ final class RopeSearchCommand extends Command {
             "Score the whole window, not its second half.",
             () -> wish(options -> options.withScoring(Scoring.wholeWindow())))
         .value(
-            "-s,--seed",
-            "N",
-            "Seed of the random numbers (1).",
+            SharedFlag.SEED,
             v -> {
               int seed = Values.whole("--seed", v, 0, Integer.MAX_VALUE);
               wish(options -> options.withSeed(seed));
@@ -95,14 +93,8 @@ final class RopeSearchCommand extends Command {
             "-o,--output",
             "FILE",
             "Where the result is kept (MODEL-LENGTH.rope.json).",
-            v -> output = Path.of(v))
-        .flag(
-            "-v,--verbose",
-            "Show the native side's log on standard error.",
-            () -> {
-              CliLoggers.show();
-              debug();
-            });
+            v -> output = Path.of(v));
+    declareVerbose(table);
   }
 
   private void wish(UnaryOperator<RopeSearchOptions> wish) {

@@ -1,5 +1,6 @@
 package dev.gatun.cli;
 
+import dev.gatun.ChunkDivergence;
 import dev.gatun.Piece;
 import dev.gatun.StopReason;
 import dev.gatun.TokenUsage;
@@ -13,6 +14,12 @@ interface RunOutput {
 
   /** So many tokens of the prompt are read. */
   void progress(int done, int total);
+
+  /** Documents were read as chunks and put together. */
+  void chunks(ChunkFlags.Summary summary);
+
+  /** Question and answer behind chunks were compared with the same after a full reading. */
+  void compared(ChunkDivergence divergence);
 
   /** A token came. */
   void piece(Piece piece);

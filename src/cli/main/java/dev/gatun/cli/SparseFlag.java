@@ -1,5 +1,7 @@
 package dev.gatun.cli;
 
+import dev.gatun.ContextOptions;
+import dev.gatun.kv.OverflowPolicy;
 import dev.gatun.kv.SparseAttention;
 import java.util.Arrays;
 import java.util.List;
@@ -7,11 +9,11 @@ import java.util.List;
 /** The flag that says which keys a query meets. */
 final class SparseFlag {
   static final String NAME = "--sparse";
-  static final String VALUE = "SPEC";
   static final String HELP =
       "Keys that attention meets, on the CPU: full, pages[:BUDGET], local:WINDOW[/SINKS],"
-          + " dilated:KEYS/STEP, blocks:SIZE, strided:STEP, longformer:WINDOW[/STEP][@POSITION,...],"
-          + " bigbird:SIZE/WINDOW/GLOBALS/RANDOM[/SEED] (full).";
+          + " dilated:KEYS/STEP, blocks:SIZE, strided:STEP,"
+          + " longformer:WINDOW[/STEP][@POSITION,...], bigbird:SIZE/WINDOW/GLOBALS/RANDOM[/SEED]"
+          + " (full).";
 
   private SparseFlag() {}
 
@@ -68,6 +70,50 @@ final class SparseFlag {
 
   private static CliException unknown(String text) {
     return CliException.usage(NAME + " does not know '" + text + "'. " + HELP);
+  }
+
+  /**
+   * Refuses a pattern that names places in the text where the text moves.
+   *
+   * @throws CliException if it does
+   */
+  static void requireFits(SparseAttention sparse, OverflowPolicy overflow) {
+    boolean places =
+        switch (sparse) {
+          case SparseAttention.LocalWindow local -> local.sinks() > 0;
+          case SparseAttention.Longformer longformer -> !longformer.globals().isEmpty();
+          case SparseAttention.Blocks _, SparseAttention.BigBird _ -> true;
+          case SparseAttention.Full _,
+              SparseAttention.Pages _,
+              SparseAttention.Dilated _,
+              SparseAttention.Strided _ ->
+              false;
+        };
+    if (places && overflow.movesPositions()) {
+      throw CliException.usage(
+          NAME
+              + ": "
+              + sparse.describe()
+              + " are places in the text, and --overflow "
+              + overflow.describe()
+              + " moves it; take local:WINDOW, dilated, strided, longformer:WINDOW or pages");
+    }
+  }
+
+  /** Says when pages are never chosen because too many tokens are computed at once. */
+  static void warnUnused(Io io, ContextOptions context) {
+    if (context.sparseAttention() instanceof SparseAttention.Pages pages
+        && context.microBatchTokens() > pages.mostTokens()) {
+      io.note(
+          NAME
+              + " pages are chosen where at most "
+              + pages.mostTokens()
+              + " tokens are computed at once, and -ub is "
+              + context.microBatchTokens()
+              + ": reading meets all keys; -ub "
+              + pages.mostTokens()
+              + " measures the choice");
+    }
   }
 
   /** Says what a static pattern does to a model that was not trained with it. */

@@ -1,5 +1,7 @@
 package dev.gatun.cli;
 
+import dev.gatun.ChunkDivergence;
+import dev.gatun.ChunkReport;
 import dev.gatun.StopReason;
 import dev.gatun.TokenUsage;
 import java.time.Duration;
@@ -22,6 +24,31 @@ final class Stats {
         seconds(usage.generationTime()),
         usage.completionTokensPerSecond(),
         reason.name().toLowerCase(Locale.ROOT).replace('_', ' '));
+  }
+
+  static String line(ChunkFlags.Summary summary) {
+    ChunkReport report = summary.assembly();
+    return String.format(
+        Locale.ROOT,
+        "%,d of %,d chunks read in %.3f s; put together in %.3f s: %,d tokens reused, %,d read"
+            + " again",
+        summary.read(),
+        summary.documents(),
+        seconds(summary.reading()),
+        seconds(report.total()),
+        report.reusedTokens(),
+        report.recomputedTokens());
+  }
+
+  static String line(ChunkDivergence divergence) {
+    return String.format(
+        Locale.ROOT,
+        "chunks against a full reading, over %,d tokens of question and answer: KL %.4f on average,"
+            + " %.4f at most; %,d times the same most probable token",
+        divergence.positions(),
+        divergence.mean(),
+        divergence.largest(),
+        divergence.sameChoice());
   }
 
   static double seconds(Duration time) {

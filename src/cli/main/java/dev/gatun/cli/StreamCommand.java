@@ -4,9 +4,11 @@ import dev.gatun.Cancellation;
 import dev.gatun.LlamaContext;
 import dev.gatun.LlamaModel;
 import dev.gatun.LlamaSession;
-import dev.gatun.eval.ContextScaling;
+import dev.gatun.error.KvCacheFullException;
+import dev.gatun.error.OperationCancelledException;
 import dev.gatun.eval.StreamRun;
 import dev.gatun.kv.OverflowPolicy;
+import dev.gatun.kv.SparseAttention;
 import java.util.Arrays;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -14,15 +16,16 @@ import java.util.OptionalInt;
 /** Reads a text of any length through a few cells and tells what it costs and is worth. */
 final class StreamCommand extends Command {
   private static final int CHUNK_TOKENS = 4096;
+  static final int PART_CHARS = 1 << 16;
   private static final int DEFAULT_BIN = 100_000;
   private static final long MEBIBYTE = 1 << 20;
 
   private final EvalFlags flags = new EvalFlags();
   private final OverflowFlags overflow = new OverflowFlags(OverflowPolicy.streaming());
-  private ContextScaling scaling = ContextScaling.modelDefault();
   private long most;
   private int bin = DEFAULT_BIN;
   private OptionalInt every = OptionalInt.empty();
+  private boolean headed;
 
   @Override
   String name() {
@@ -38,6 +41,7 @@ final class StreamCommand extends Command {
   String footer() {
     return """
     Bin by bin: how well the text is foreseen, the memory of the process, what a token costs.
+    Ctrl-C also tells of the bin that was begun.
 
       gatun stream --file book.txt --kv-budget 256
       gatun stream --tokens 1000000 --recompute-every 64 --json
@@ -49,12 +53,8 @@ final class StreamCommand extends Command {
     flags.declareModel(table);
     overflow.declare(table);
     flags.declareText(table, "Stream:");
+    flags.declareScaling(table, "model", "");
     table
-        .value(
-            "--rope",
-            "SPEC",
-            "Position scaling (model).",
-            v -> scaling = EvalFlags.scalings("--rope", v).getFirst())
         .value(
             "--tokens",
             "N",
@@ -69,27 +69,26 @@ final class StreamCommand extends Command {
             "--recompute-every",
             "N",
             "Also read the window of every N-th token again from nothing, and compare.",
-            v -> every = OptionalInt.of(Values.whole("--recompute-every", v, 1, 1 << 30)))
-        .flag(
-            "-v,--verbose",
-            "Show the native side's log on standard error.",
-            () -> {
-              CliLoggers.show();
-              debug();
-            });
+            v -> every = OptionalInt.of(Values.whole("--recompute-every", v, 1, 1 << 30)));
+    declareVerbose(table);
   }
 
   @Override
   int call(Io io) {
     flags.model.path(); // a missing model is said before a large text is read
+    SparseAttention sparse = flags.context().sparseAttention();
+    SparseFlag.requireFits(sparse, overflow.options().overflow());
+    SparseFlag.warn(io, sparse);
+    SparseFlag.warnUnused(io, flags.context());
     String text = flags.text();
     Cancellation cancellation = Cancellation.create();
     try (Interrupts _ = Interrupts.cancelling(cancellation);
         LlamaModel model = flags.model.load(io, flags.json(), cancellation)) {
       int cells =
           overflow.options().budgetTokens().orElse(EvalFlags.trained(model, Integer.MAX_VALUE));
+      warnUntrained(io, model, cells);
       try (LlamaContext context = context(model, cells);
-          LlamaSession session = context.newSession(overflow.options())) {
+          LlamaSession session = OverflowFlags.newSession(context, overflow.options())) {
         if (every.isEmpty()) {
           run(io, StreamRun.of(session, bin, b -> show(io, b)), model, text, cancellation);
           return ExitCode.OK;
@@ -110,15 +109,42 @@ final class StreamCommand extends Command {
             .context()
             .withContextTokens(cells)
             .withMaxSequences(1)
-            .withRopeScaling(scaling.at(model, cells)));
+            .withRopeScaling(flags.scaling().at(model, cells)));
+  }
+
+  /** Says when positions will grow past what the model knows and nothing scales them. */
+  private void warnUntrained(Io io, LlamaModel model, int cells) {
+    int trained = ContextPlan.limit(model);
+    if (trained == 0 || !flags.scaling().label().equals("model")) {
+      return;
+    }
+    String length =
+        "the model was trained for " + Values.grouped(trained) + " tokens and reads worse";
+    if (overflow.options().overflow() instanceof OverflowPolicy.Evict) {
+      io.note(
+          length
+              + " at positions past that, which grow with the text when cells are evicted: --rope"
+              + " rerope helps");
+    } else if (cells > trained) {
+      io.note(length + " in more cells than that: --rope auto helps");
+    }
   }
 
   private void run(Io io, StreamRun run, LlamaModel model, String text, Cancellation cancellation) {
-    if (!flags.json()) {
-      io.line(
-          "tokens        perplexity    resident   ms/token     cells       dropped"
-              + (every.isPresent() ? "   sampled  recomputed   ms/token" : ""));
+    try {
+      read(run, model, text, cancellation);
+    } catch (OperationCancelledException e) {
+      run.finish(); // the part of a bin that was read is worth telling
+      throw e;
+    } catch (KvCacheFullException e) {
+      run.finish();
+      throw CliException.space(
+          e.getMessage() + "; on the command line: --overflow streaming or a larger --kv-budget");
     }
+    run.finish();
+  }
+
+  private void read(StreamRun run, LlamaModel model, String text, Cancellation cancellation) {
     boolean first = true;
     long left = most == 0 ? Long.MAX_VALUE : most;
     do {
@@ -135,14 +161,19 @@ final class StreamCommand extends Command {
         }
       }
     } while (most > 0 && left > 0);
-    run.finish();
   }
 
-  /** Ends a part where a line ends, if one does. */
-  private static int partEnd(String text, int at) {
-    int end = Math.min(text.length(), at + (1 << 16));
-    int line = end == text.length() ? end - 1 : text.lastIndexOf('\n', end - 1);
-    return line > at ? line + 1 : end;
+  /** Ends a part where a line ends, if one does; never inside a character. */
+  static int partEnd(String text, int at) {
+    if (text.length() - at <= PART_CHARS) {
+      return text.length();
+    }
+    int end = at + PART_CHARS;
+    int line = text.lastIndexOf('\n', end - 1);
+    if (line > at) {
+      return line + 1;
+    }
+    return Character.isHighSurrogate(text.charAt(end - 1)) ? end - 1 : end;
   }
 
   private void show(Io io, StreamRun.Bin b) {
@@ -168,6 +199,12 @@ final class StreamCommand extends Command {
                 }
               }));
       return;
+    }
+    if (!headed) {
+      headed = true;
+      io.line(
+          "tokens        perplexity    resident   ms/token     cells       dropped"
+              + (every.isPresent() ? "   sampled  recomputed   ms/token" : ""));
     }
     io.line(
         "%-12s  %10s  %6s MiB  %9s  %8s  %12s%s"

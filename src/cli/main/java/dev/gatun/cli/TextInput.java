@@ -22,7 +22,7 @@ final class TextInput {
   static String file(String name) {
     Path file = Path.of(name);
     if (Files.isDirectory(file)) {
-      throw CliException.file(file + " is a folder; name a text file, or several with --file each");
+      throw CliException.file(file + " is a folder; name a text file in it");
     }
     try {
       return text(Files.readAllBytes(file), name);

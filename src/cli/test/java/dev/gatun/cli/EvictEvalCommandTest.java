@@ -130,6 +130,24 @@ class EvictEvalCommandTest {
   }
 
   @Test
+  void whatIsNamedTwice_isMeasuredOnce() {
+    Console.Result result =
+        good(
+            "--questions",
+            "1",
+            "--policies",
+            "recent,recent",
+            "--budgets",
+            "50,50.0",
+            "--mode",
+            "known,known",
+            "--length",
+            "128",
+            "--json");
+    assertEquals(2, result.out().lines().count(), result.out());
+  }
+
+  @Test
   void wrongFlags_areRefused() {
     refused("no eviction policy", "--policies", "h3o");
     refused("--budgets", "--budgets", "0");

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -43,6 +44,33 @@ class MemoryEvalCommandTest {
     assertTrue(lines.getLast().contains("\"found\":4,\"recalled\":4"), result.out());
     assertTrue(lines.getLast().contains("\"memoryBytes\":0"), lines.getLast());
     assertFalse(Files.exists(file));
+  }
+
+  @Test
+  void aBadFileForPages_isRefusedBeforeTheTextIsRead() throws IOException {
+    Path there = folder.resolve("there");
+    Files.writeString(there, "text");
+    for (String[] bad :
+        new String[][] {
+          {folder.resolve("no/file").toString(), "there is no folder"},
+          {there.toString(), "exists; name a new file"},
+          {folder.toString(), "exists; name a new file"},
+        }) {
+      Console.Result result = Console.run("memory-eval", "--disk", bad[0]);
+      assertEquals(ExitCode.FILE, result.code(), result.err());
+      assertEquals(1, result.errLines().size(), result.err());
+      assertTrue(result.err().contains(bad[1]), result.err());
+    }
+    assertEquals("text", Files.readString(there));
+    assertEquals(ExitCode.USAGE, Console.run("memory-eval", "--disk", "").code());
+  }
+
+  @Test
+  void aScalingThatFollowsTheLength_isRefused() {
+    Console.Result result = Console.run("memory-eval", "--rope", "dynamic");
+
+    assertEquals(ExitCode.USAGE, result.code(), result.err());
+    assertTrue(result.err().contains("choose a fixed scaling"), result.err());
   }
 
   @Test

@@ -109,6 +109,23 @@ class ParserTest {
   }
 
   @Test
+  void sharedFlags_areTheSameInEveryCommandThatMeasures() {
+    for (String name : List.of("stream", "memory-eval", "evict-eval", "bench")) {
+      OptionTable table = new OptionTable();
+      Commands.named(name).declare(table);
+      for (SharedFlag flag : SharedFlag.values()) {
+        String longName = flag.names().substring(flag.names().lastIndexOf(',') + 1);
+        OptionTable.Option option = table.option(longName);
+        if (option != null) {
+          assertEquals(flag.names(), String.join(",", option.names()), name);
+          assertEquals(flag.text(), option.text(), name);
+          assertEquals(flag.label(), option.label(), name);
+        }
+      }
+    }
+  }
+
+  @Test
   void help_existsForTheProgramEachCommandAndTheExitCodes() {
     String all = Console.run("--help").out();
     assertTrue(all.contains("tokenize") && all.contains("--version"), all);

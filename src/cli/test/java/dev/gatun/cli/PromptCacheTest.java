@@ -172,5 +172,13 @@ class PromptCacheTest {
     assertEquals(ExitCode.USAGE, Console.run("cache", "list", "--dry-run").code());
     assertEquals(ExitCode.USAGE, Console.run("cache", "prune", "--max-size", "much").code());
     assertEquals(ExitCode.FILE, Console.run("cache", "inspect", "nothing.gkv").code());
+    Console.Result missing = Console.run("cache", "verify", "nothing.gkv");
+    assertEquals(ExitCode.FILE, missing.code());
+    assertTrue(missing.out().startsWith("missing  nothing.gkv"), missing.out());
+    Console.Result nowhere =
+        Console.run("cache", "--dir", folder.resolve("nowhere").toString(), "--json");
+    assertEquals(ExitCode.FILE, nowhere.code());
+    assertEquals("", nowhere.out());
+    assertTrue(nowhere.err().contains("does not exist; name the folder"), nowhere.err());
   }
 }

@@ -8,6 +8,7 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
@@ -58,6 +59,13 @@ public final class EvalLog implements AutoCloseable {
       EvalLog log = new EvalLog(file, channel);
       log.readLines(Files.readAllBytes(file));
       return log;
+    } catch (NoSuchFileException e) {
+      closeQuietly(channel, e);
+      throw new UncheckedIOException(
+          "cannot open the file of results "
+              + file
+              + ": there is no such folder; make it or name another",
+          e);
     } catch (IOException e) {
       closeQuietly(channel, e);
       throw new UncheckedIOException("cannot open the file of results " + file + ": " + e, e);

@@ -208,7 +208,8 @@ public final class MemoryRun {
     }
     sentences.removeIf(String::isEmpty);
     if (sentences.isEmpty()) {
-      throw new IllegalArgumentException("the text has no sentences to hide facts between");
+      throw new IllegalArgumentException(
+          "the text has no sentences to hide facts between; give a longer text");
     }
     return sentences;
   }

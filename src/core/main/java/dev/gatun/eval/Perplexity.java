@@ -152,18 +152,17 @@ public final class Perplexity implements EvalTask {
     private Optional<LlamaSession> other = Optional.empty();
     private MemorySegment kept = MemorySegment.NULL;
 
-    /** Position of the first logits in {@link #kept}. */
+    /** Index in the window of the token whose logits are the first in {@link #kept}. */
     private int keptFrom;
 
     private final LogitsConsumer keep =
-        (position, logits) ->
+        (index, logits) ->
             MemorySegment.copy(
-                logits, 0, kept, 4L * vocabulary * (position - keptFrom), 4L * vocabulary);
+                logits, 0, kept, 4L * vocabulary * (index - keptFrom), 4L * vocabulary);
     private final LogitsConsumer score =
-        (position, logits) -> scores.add(logits, position + 1, window[position + 1]);
+        (index, logits) -> scores.add(logits, index + 1, window[index + 1]);
     private final LogitsConsumer compare =
-        (position, logits) ->
-            scores.add(logits, kept, position - keptFrom, position + 1, window[position + 1]);
+        (index, logits) -> scores.add(logits, kept, index - keptFrom, index + 1, window[index + 1]);
 
     Run(LlamaSession session, Cancellation cancellation, EvalProgress progress, long start) {
       this.session = session;

@@ -125,7 +125,8 @@ public final class StreamRun {
   /**
    * Reads on. The last token waits for the next call, which says what follows it.
    *
-   * @throws dev.gatun.error.OperationCancelledException if it was cancelled; the bins so far stand
+   * @throws dev.gatun.error.OperationCancelledException if it was cancelled; the bins so far stand,
+   *     and {@link #finish} tells of what was read since
    */
   public void read(int[] ids, Cancellation cancellation) {
     int from = 0;
@@ -163,29 +164,32 @@ public final class StreamRun {
     if (other.isPresent() && sampledLosses.length < n) {
       sampledLosses = new double[n];
     }
-    long first = session.droppedTokens() + session.size();
+    int[] next = {0};
     long began = System.nanoTime();
-    session.evaluate(
-        Arrays.copyOf(part, n),
-        cancellation,
-        (number, logits) -> {
-          int i = (int) (number - first);
-          double loss = loss(logits, part[i + 1]);
-          sum += loss;
-          count++;
-          if (other.isPresent()) {
-            sampledLosses[i] = loss;
-          }
-        });
-    nanos += System.nanoTime() - began;
+    try {
+      session.evaluate(
+          Arrays.copyOf(part, n),
+          cancellation,
+          (_, logits) -> {
+            double loss = loss(logits, part[next[0] + 1]);
+            if (other.isPresent()) {
+              sampledLosses[next[0]] = loss;
+            }
+            next[0]++;
+            sum += loss;
+          });
+    } finally {
+      // What was measured counts, also when the rest was cancelled.
+      nanos += System.nanoTime() - began;
+      count += next[0];
+      read += next[0];
+    }
     if (other.isPresent()) {
       recompute(part, n, firstSample, cancellation);
     }
-    read += n;
   }
 
   private void recompute(int[] part, int n, int firstSample, Cancellation cancellation) {
-    long began = System.nanoTime();
     for (int i = firstSample; i < n; i += every) {
       int end = historyTokens - n + i + 1;
       if (end < window) {
@@ -196,12 +200,13 @@ public final class StreamRun {
         again[0] = begin.getAsInt();
       }
       other.get().clear();
+      long began = System.nanoTime();
       other.get().append(again, cancellation, (_, _) -> {});
       recomputedSum += loss(other.get().logits(), part[i + 1]);
+      otherNanos += System.nanoTime() - began;
       sampledSum += sampledLosses[i];
       samples++;
     }
-    otherNanos += System.nanoTime() - began;
   }
 
   /** Keeps the window before a part, and the part. */
