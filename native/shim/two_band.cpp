@@ -4,7 +4,7 @@
 
 #include "lanes.hpp"
 #include "observe.hpp"
-#include "page_choice.hpp"
+#include "page_attention.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -412,13 +412,14 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
             std::fill_n(s.full.data(), rows * cells_padded, MINUS_INFINITY);
         }
         bool some = false;
+        page_queries unit_queries{};
         if (paged) {
-            page_queries unit_queries;
             unit_queries.forms = s.queries.data();
             unit_queries.max_rows = max_rows;
             unit_queries.rows = rows;
             unit_queries.heads = heads;
             unit_queries.first_token = stream * n_tokens + t0;
+            unit_queries.tile_token = t0;
             unit_queries.positions = query_positions + t0;
             unit_queries.q_min = q_min;
             unit_queries.q_max = q_max;
@@ -426,7 +427,7 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
                 unit_queries.slopes[r] =
                     layer.max_bias > 0 ? bias_slope(layer.max_bias, n_heads, head0 + r % heads) : 0.0f;
             }
-            some = rows <= 64 && choose_cells(*sparse, layer, unit_queries, k, key_head, stream,
+            some = rows <= 64 && choose_pages(*sparse, layer, unit_queries, k, key_head, stream,
                                               layer.first_stream + stream, s.pages);
         }
         const auto first_stream = static_cast<size_t>(layer.first_stream + stream);
@@ -438,12 +439,10 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
 
         int64_t attended = 0;
         // Two passes when it is measured: first the scores of all, then what is met.
-        for (int pass = measured ? 0 : 1; pass < 2; pass++)
-        for (int64_t c0 = 0, end = pass == 1 && some ? static_cast<int64_t>(s.pages.cells.size()) : n_cells; c0 < end;
-             c0 += BLOCK) {
-            const int32_t * listed = pass == 1 && some ? s.pages.cells.data() + c0 : nullptr;
-            const auto cell = [&](int i) { return listed != nullptr ? listed[i] : c0 + i; };
-            const int n = static_cast<int>(std::min<int64_t>(BLOCK, end - c0));
+        for (int pass = measured ? 0 : 1; pass < (some ? 1 : 2); pass++)
+        for (int64_t c0 = 0; c0 < n_cells; c0 += BLOCK) {
+            const auto cell = [&](int i) { return c0 + i; };
+            const int n = static_cast<int>(std::min<int64_t>(BLOCK, n_cells - c0));
             const bool limited = patterned && pass == 1;
             if (limited) {
                 const auto block = static_cast<size_t>(c0 / BLOCK);
@@ -459,13 +458,7 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
                 const uint16_t * from = mask == nullptr
                                             ? nullptr
                                             : reinterpret_cast<const uint16_t *>(row_of(mask, t, 0, stream));
-                uint16_t gathered[BLOCK];
-                if (listed != nullptr && from != nullptr) {
-                    for (int i = 0; i < n; i++) {
-                        gathered[i] = from[listed[i]];
-                    }
-                    from = gathered;
-                } else if (from != nullptr) {
+                if (from != nullptr) {
                     from += c0;
                 }
                 int hidden = 0;
@@ -493,8 +486,8 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
             for (int i = 0; i < n; i++) {
                 prefetch(row_of(v, cell(i), key_head, stream), v_bytes);
             }
-            for (int64_t i = c0 + BLOCK; i < std::min(c0 + 2 * BLOCK, end); i++) {
-                prefetch(row_of(k, listed != nullptr ? listed[i - c0] : i, key_head, stream), k_bytes);
+            for (int64_t i = c0 + BLOCK; i < std::min(c0 + 2 * BLOCK, n_cells); i++) {
+                prefetch(row_of(k, i, key_head, stream), k_bytes);
             }
             // Keys: float32, and transposed so that the product runs along keys.
             int32_t k_min = std::numeric_limits<int32_t>::max();
@@ -621,6 +614,10 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
                 totals[r] += sum_of(total);
             }
             multiply<R>(s.scores.data(), BLOCK, s.values.data(), dvp, s.sums.data(), dvp, rows, dvp, n, true);
+        }
+        if (some) {
+            attended = attend_pages(layer, unit_queries, k, v, mask, key_head, stream, s.pages,
+                                    {s.sums.data(), dvp, maxima, totals, keep ? s.kept.data() : nullptr, cells_padded});
         }
 
         for (int r = 0; r < rows; r++) {
