@@ -49,6 +49,92 @@ GATUN_INLINE void add_values(const float * weights, int64_t weight_stride, const
     }
 }
 
+// Two halves of a word each as a float, times 2^-112.
+constexpr float HALF_SCALE = 0x1p112f;
+constexpr int PAIRS = 2 * LANES; // halves of a vector of words
+
+GATUN_INLINE lanes even_halves(ilanes words) {
+    return (lanes)(((words << 16) >> 3) & static_cast<int32_t>(0x8fffe000u));
+}
+
+GATUN_INLINE lanes odd_halves(ilanes words) {
+    return (lanes)((words >> 3) & static_cast<int32_t>(0x8fffe000u));
+}
+
+GATUN_INLINE ilanes load_words(const void * from) {
+    ilanes words;
+    std::memcpy(&words, from, sizeof(words));
+    return words;
+}
+
+// The same of keys in 16-bit floats as they lie in the cache. queries: [R][width], times HALF_SCALE, for each 32
+// dimensions the even ones before the odd ones.
+template <int R>
+GATUN_INLINE void score_sixteen_halves(const char * const * keys, int d, const float * queries, int width, float * out,
+                                       int64_t out_stride) {
+    for (int i = 0; i < page_index::PAGE; i += 4) {
+        lanes sums[4][R] = {};
+        for (int x = 0; x < d; x += PAIRS) {
+            for (int j = 0; j < 4; j++) {
+                const ilanes words = load_words(keys[i + j] + x * 2);
+                const lanes even = even_halves(words);
+                const lanes odd = odd_halves(words);
+                for (int r = 0; r < R; r++) {
+                    sums[j][r] += even * load(queries + r * width + x);
+                    sums[j][r] += odd * load(queries + r * width + x + LANES);
+                }
+            }
+        }
+        for (int r = 0; r < R; r++) {
+            store_sums(out + r * out_stride + i, sums[0][r], sums[1][r], sums[2][r], sums[3][r]);
+        }
+    }
+}
+
+// The same of 16-bit floats. weights: times HALF_SCALE; sums: for each 32 dimensions the even ones before the odd ones.
+template <int R>
+GATUN_INLINE void add_halves(const float * weights, int64_t weight_stride, const char * const * values, int dv, int n,
+                             float * sums, int stride) {
+    for (int x = 0; x < dv; x += PAIRS) {
+        lanes even[R];
+        lanes odd[R];
+        for (int r = 0; r < R; r++) {
+            even[r] = load(sums + r * stride + x);
+            odd[r] = load(sums + r * stride + x + LANES);
+        }
+        for (int i = 0; i < n; i++) {
+            const ilanes words = load_words(values[i] + x * 2);
+            const lanes evens = even_halves(words);
+            const lanes odds = odd_halves(words);
+            for (int r = 0; r < R; r++) {
+                even[r] += weights[r * weight_stride + i] * evens;
+                odd[r] += weights[r * weight_stride + i] * odds;
+            }
+        }
+        for (int r = 0; r < R; r++) {
+            store(sums + r * stride + x, even[r]);
+            store(sums + r * stride + x + LANES, odd[r]);
+        }
+    }
+}
+
+// 32 floats with the even ones first, and back.
+GATUN_INLINE void split_pairs(const float * from, float * to, float scale) {
+    for (int i = 0; i < LANES; i++) {
+        to[i] = from[2 * i] * scale;
+        to[LANES + i] = from[2 * i + 1] * scale;
+    }
+}
+
+GATUN_INLINE void join_pairs(float * pairs) {
+    float split[PAIRS];
+    std::copy_n(pairs, PAIRS, split);
+    for (int i = 0; i < LANES; i++) {
+        pairs[2 * i] = split[i];
+        pairs[2 * i + 1] = split[LANES + i];
+    }
+}
+
 // What comes out, by row.
 struct page_sums {
     float * sums; // [rows][dvp]: of the values, not divided yet
@@ -86,11 +172,20 @@ GATUN_INLINE int64_t attend_pages(const two_band_layer & layer, const page_queri
     const auto n_pages = static_cast<int64_t>(b.looked.size());
     const int64_t n = n_pages * PAGE;
     b.keys.assign(static_cast<size_t>(PAGE * stride), 0.0f);
-    b.near.assign(static_cast<size_t>(PAGE * stride), 0.0f);
     b.scores.resize(static_cast<size_t>(q.rows * n));
     b.weights.resize(static_cast<size_t>(q.rows * n));
-    b.gathered.resize(static_cast<size_t>(q.rows * PAGE));
+    b.other.resize(static_cast<size_t>(q.rows * PAGE));
     b.rows.resize(static_cast<size_t>(batch.pairs) * 2);
+    const bool key_halves = k->type == GGML_TYPE_F16 && d % PAIRS == 0;
+    if (key_halves) {
+        b.split.resize(static_cast<size_t>(map.variants() * q.rows * width));
+        for (int row = 0; row < map.variants() * q.rows; row++) {
+            const float * from = form_of(b, row / q.rows, q.rows, width) + row % q.rows * width;
+            for (int x = 0; x < d; x += PAIRS) {
+                split_pairs(from + x, b.split.data() + row * width + x, HALF_SCALE);
+            }
+        }
+    }
 
     for (int64_t i = 0; i < n_pages; i++) {
         const int64_t from = static_cast<int64_t>(b.looked[static_cast<size_t>(i)]) * PAGE;
@@ -101,41 +196,51 @@ GATUN_INLINE int64_t attend_pages(const two_band_layer & layer, const page_queri
                 prefetch(key(next + j), k_bytes);
             }
         }
-        int32_t oldest = std::numeric_limits<int32_t>::max();
+        int32_t oldest = 0;
         int32_t newest = 0;
-        for (int j = 0; j < here; j++) {
-            to_float(k->type, k_float, key(from + j), b.keys.data() + j * stride, d);
-            oldest = std::min(oldest, cell_positions[from + j]);
-            newest = std::max(newest, cell_positions[from + j]);
-        }
-        for (int j = here; j < PAGE; j++) {
-            std::fill_n(b.keys.data() + j * stride, d, 0.0f);
+        if (map.kind != far_kind::none) {
+            const auto ends = std::minmax_element(cell_positions + from, cell_positions + from + here);
+            oldest = *ends.first;
+            newest = *ends.second;
         }
         const int nearest = map.variant(q.q_min, newest);
         const int farthest = map.variant(q.q_max, oldest);
         for (int form = nearest; form <= farthest; form++) {
-            const float * keys = b.keys.data();
-            if (form == 0 && map.turns_near_keys()) {
-                std::copy(b.keys.begin(), b.keys.end(), b.near.begin());
-                for (int j = 0; j < here; j++) {
-                    float * row = b.near.data() + j * stride;
-                    if (layer.hadamard > 0) {
-                        mix(row, d, layer.hadamard);
-                    }
-                    batch.turns.at(map.turn_index(cell_positions[from + j]), b.rows.data());
-                    rotate(batch, b.rows.data(), row);
-                }
-                keys = b.near.data();
-            }
-            const float * queries = form_of(b, form, q.rows, width);
-            float * scores = form == nearest ? b.scores.data() + i * PAGE : b.gathered.data();
+            const bool turned = form == 0 && map.turns_near_keys();
+            float * scores = form == nearest ? b.scores.data() + i * PAGE : b.other.data();
             const int64_t apart = form == nearest ? n : PAGE;
             int r = 0;
-            for (; r + 2 <= q.rows; r += 2) {
-                score_sixteen<2>(keys, stride, queries + r * width, width, scores + r * apart, apart);
-            }
-            if (r < q.rows) {
-                score_sixteen<1>(keys, stride, queries + r * width, width, scores + r * apart, apart);
+            if (key_halves && !turned) {
+                const char * keys[PAGE];
+                for (int j = 0; j < PAGE; j++) {
+                    keys[j] = key(from + std::min(j, here - 1));
+                }
+                const float * queries = b.split.data() + static_cast<int64_t>(form * q.rows) * width;
+                for (; r + 2 <= q.rows; r += 2) {
+                    score_sixteen_halves<2>(keys, d, queries + r * width, width, scores + r * apart, apart);
+                }
+                if (r < q.rows) {
+                    score_sixteen_halves<1>(keys, d, queries + r * width, width, scores + r * apart, apart);
+                }
+            } else {
+                for (int j = 0; j < PAGE; j++) {
+                    float * row = b.keys.data() + j * stride;
+                    to_float(k->type, k_float, key(from + std::min(j, here - 1)), row, d);
+                    if (turned && layer.hadamard > 0) {
+                        mix(row, d, layer.hadamard);
+                    }
+                    if (turned) {
+                        batch.turns.at(map.turn_index(cell_positions[from + std::min(j, here - 1)]), b.rows.data());
+                        rotate(batch, b.rows.data(), row);
+                    }
+                }
+                const float * queries = form_of(b, form, q.rows, width);
+                for (; r + 2 <= q.rows; r += 2) {
+                    score_sixteen<2>(b.keys.data(), stride, queries + r * width, width, scores + r * apart, apart);
+                }
+                if (r < q.rows) {
+                    score_sixteen<1>(b.keys.data(), stride, queries + r * width, width, scores + r * apart, apart);
+                }
             }
             for (r = 0; r < q.rows && form != nearest; r++) {
                 for (int j = 0; j < here; j++) {
@@ -146,16 +251,18 @@ GATUN_INLINE int64_t attend_pages(const two_band_layer & layer, const page_queri
             }
         }
         for (int t = 0; t < tokens; t++) {
+            uint16_t halves[PAGE] = {};
+            if (mask != nullptr) {
+                std::memcpy(halves,
+                            static_cast<const char *>(mask->data) + (q.tile_token + t) * mask->nb[1] +
+                                stream * mask->nb[3] + from * static_cast<int64_t>(sizeof(uint16_t)),
+                            static_cast<size_t>(here) * sizeof(uint16_t));
+            }
+            std::fill(halves + here, halves + PAGE, uint16_t{0xFC00});
             float of_mask[PAGE];
             for (int j = 0; j < PAGE; j++) {
-                uint16_t half = 0xFC00;
-                if (j < here) {
-                    half = mask == nullptr ? uint16_t{0}
-                                           : reinterpret_cast<const uint16_t *>(
-                                                 static_cast<const char *>(mask->data) + (q.tile_token + t) * mask->nb[1] +
-                                                 stream * mask->nb[3])[from + j];
-                }
-                of_mask[j] = half == 0xFC00 ? MINUS_INFINITY : half_to_float(half);
+                const float bias = half_to_float(halves[j]);
+                of_mask[j] = halves[j] == 0xFC00 ? MINUS_INFINITY : bias;
             }
             for (int r = t * q.heads; r < (t + 1) * q.heads; r++) {
                 float * scores = b.scores.data() + r * n + i * PAGE;
@@ -204,41 +311,71 @@ GATUN_INLINE int64_t attend_pages(const two_band_layer & layer, const page_queri
     for (const int32_t i : b.best) {
         b.chosen.push_back(static_cast<int32_t>(always) + i);
     }
-    const auto cell_of = [&](size_t i) {
-        const int32_t at = b.chosen[i];
-        return std::min<int64_t>(static_cast<int64_t>(b.looked[static_cast<size_t>(at / PAGE)]) * PAGE + at % PAGE, cells - 1);
+    const auto cell_of = [&](int32_t at) {
+        return static_cast<int64_t>(b.looked[static_cast<size_t>(at / PAGE)]) * PAGE + at % PAGE;
     };
-    const size_t count = b.chosen.size();
-    constexpr size_t AHEAD = 16;
-    for (size_t i = 0; i < std::min(count, AHEAD); i++) {
-        prefetch(value(cell_of(i)), v_bytes);
+    if (cells % PAGE != 0) {
+        b.chosen.erase(std::remove_if(b.chosen.begin(), b.chosen.end(), [&](int32_t at) { return cell_of(at) >= cells; }),
+                       b.chosen.end());
+    }
+    const auto count = static_cast<int64_t>(b.chosen.size());
+    constexpr int AHEAD = 32;
+    b.rows_at.resize(static_cast<size_t>(count));
+    for (int64_t i = 0; i < count; i++) {
+        b.rows_at[static_cast<size_t>(i)] = value(cell_of(b.chosen[static_cast<size_t>(i)]));
+        if (i < AHEAD) {
+            prefetch(b.rows_at[static_cast<size_t>(i)], v_bytes);
+        }
+    }
+    const bool value_halves = v->type == GGML_TYPE_F16 && dv % PAIRS == 0;
+    int64_t met = 0;
+    b.gathered.resize(static_cast<size_t>(q.rows * count));
+    for (int r = 0; r < q.rows; r++) {
+        const float * weights = b.weights.data() + r * n;
+        const float * scores = b.scores.data() + r * n;
+        float * to = b.gathered.data() + r * count;
+        for (int64_t i = 0; i < count; i++) {
+            const int32_t at = b.chosen[static_cast<size_t>(i)];
+            out.totals[r] += weights[at];
+            met += scores[at] != MINUS_INFINITY;
+            to[i] = value_halves ? weights[at] * HALF_SCALE : weights[at];
+        }
+        for (int64_t i = 0; i < count && out.kept != nullptr; i++) {
+            const int32_t at = b.chosen[static_cast<size_t>(i)];
+            out.kept[r * out.kept_stride + cell_of(at)] = scores[at];
+        }
     }
     b.values.resize(static_cast<size_t>(PAGE * out.dvp));
-    int64_t met = 0;
-    for (size_t i = 0; i < count; i += PAGE) {
-        const int here = static_cast<int>(std::min<size_t>(PAGE, count - i));
-        for (size_t j = i + AHEAD; j < std::min(count, i + AHEAD + PAGE); j++) {
-            prefetch(value(cell_of(j)), v_bytes);
+    for (int64_t i = 0; i < count; i += PAGE) {
+        const int here = static_cast<int>(std::min<int64_t>(PAGE, count - i));
+        const char * const * rows = b.rows_at.data() + i;
+        for (int64_t j = i + AHEAD; j < std::min(count, i + AHEAD + PAGE); j++) {
+            prefetch(b.rows_at[static_cast<size_t>(j)], v_bytes);
+        }
+        const float * weights = b.gathered.data() + i;
+        int r = 0;
+        if (value_halves) {
+            for (; r + 2 <= q.rows; r += 2) {
+                add_halves<2>(weights + r * count, count, rows, dv, here, out.sums + r * out.dvp, out.dvp);
+            }
+            if (r < q.rows) {
+                add_halves<1>(weights + r * count, count, rows, dv, here, out.sums + r * out.dvp, out.dvp);
+            }
+            continue;
         }
         for (int j = 0; j < here; j++) {
-            const size_t at = i + static_cast<size_t>(j);
-            to_float(v->type, v_float, value(cell_of(at)), b.values.data() + j * out.dvp, dv);
-            for (int r = 0; r < q.rows; r++) {
-                const auto of = static_cast<size_t>(r * n + b.chosen[at]);
-                b.gathered[static_cast<size_t>(r * PAGE + j)] = b.weights[of];
-                out.totals[r] += b.weights[of];
-                met += b.scores[of] != MINUS_INFINITY;
-                if (out.kept != nullptr && b.scores[of] != MINUS_INFINITY) {
-                    out.kept[r * out.kept_stride + cell_of(at)] = b.scores[of];
-                }
-            }
+            to_float(v->type, v_float, rows[j], b.values.data() + j * out.dvp, dv);
         }
-        int r = 0;
         for (; r + 2 <= q.rows; r += 2) {
-            add_values<2>(b.gathered.data() + r * PAGE, PAGE, b.values.data(), out.dvp, here, out.sums + r * out.dvp);
+            add_values<2>(weights + r * count, count, b.values.data(), out.dvp, here, out.sums + r * out.dvp);
         }
         if (r < q.rows) {
-            add_values<1>(b.gathered.data() + r * PAGE, PAGE, b.values.data(), out.dvp, here, out.sums + r * out.dvp);
+            add_values<1>(weights + r * count, count, b.values.data(), out.dvp, here, out.sums + r * out.dvp);
+        }
+    }
+    for (int r = 0; r < q.rows && value_halves; r++) {
+        for (int x = 0; x < dv; x += PAIRS) {
+            join_pairs(out.sums + r * out.dvp + x);
         }
     }
     return met;

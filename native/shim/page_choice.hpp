@@ -221,8 +221,9 @@ struct page_buffers {
     std::vector<int32_t> best, few;
     std::vector<int32_t> looked; // pages whose keys are looked at: first those that are met in any case
     size_t always = 0;           // how many those are
-    std::vector<float> keys, near, scores, weights, mask, values, gathered;
-    std::vector<int32_t> chosen; // of the cells of the pages looked at
+    std::vector<float> keys, split, scores, other, weights, gathered, values;
+    std::vector<int32_t> chosen;       // of the cells of the pages looked at
+    std::vector<const char *> rows_at; // their values
 };
 
 // The queries of one unit of work.
