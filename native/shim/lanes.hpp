@@ -86,15 +86,12 @@ inline const char * row_of(const ggml_tensor * t, int64_t i1, int64_t i2, int64_
 }
 
 GATUN_INLINE float half_to_float(uint16_t h) {
-    // Exact for every finite value: shift into a float's fields, then mend the exponent by a multiplication.
-    uint32_t bits = static_cast<uint32_t>(h & 0x7fff) << 13;
+    // Exact for every finite value: shift sign and fields into a float's, then mend the exponent by a multiplication.
+    const int32_t bits = static_cast<int32_t>(static_cast<uint32_t>(static_cast<int16_t>(h)) << 13) &
+                         static_cast<int32_t>(0x8fffe000u);
     float f;
     std::memcpy(&f, &bits, sizeof(f));
-    f *= 0x1p112f;
-    std::memcpy(&bits, &f, sizeof(f));
-    bits |= static_cast<uint32_t>(h & 0x8000) << 16;
-    std::memcpy(&f, &bits, sizeof(f));
-    return f;
+    return f * 0x1p112f;
 }
 
 GATUN_INLINE void to_float(ggml_type type, ggml_to_float_t convert, const void * from, float * to, int n) {

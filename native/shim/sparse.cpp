@@ -3,6 +3,7 @@
 
 #include "rope.hpp"
 
+#include <atomic>
 #include <limits>
 
 using gatun::guarded;
@@ -15,24 +16,33 @@ using gatun::sparse_pattern;
 namespace gatun {
 
 page_index::page_index(const settings & settings, const std::vector<layer_shape> & shapes, int64_t n_cells, int64_t streams)
-    : set(settings), pages_of_stream((n_cells + PAGE * LANES - 1) / (PAGE * LANES) * LANES) {
+    : set(settings), pages_of_stream((n_cells + PAGE * GROUP - 1) / (PAGE * GROUP) * GROUP) {
     const auto pages = static_cast<size_t>(pages_of_stream * streams);
     cells.assign(static_cast<size_t>(streams), std::vector<int32_t>(static_cast<size_t>(n_cells), -1));
     mins.assign(pages, std::numeric_limits<int32_t>::max());
     maxs.assign(pages, -1);
-    versions.assign(pages, 1);
+    page_times.assign(pages, 0);
+    group_times.assign(pages / GROUP, 0);
+    const auto make = [](rows & of, size_t count, int head_size) {
+        of.data.resize(count * row_bytes(head_size));
+        of.scales.resize(count * 2);
+    };
     for (const layer_shape & shape : shapes) {
         first.push_back(static_cast<int64_t>(all.size()));
         for (int i = 0; i < shape.key_heads; i++) {
             auto made = std::make_unique<summaries>();
-            made->data.resize(pages * static_cast<size_t>(shape.head_size) * 2);
-            made->seen.resize(pages);
+            make(made->pages, pages, shape.head_size);
+            make(made->groups, pages / GROUP, shape.head_size);
+            made->seen.resize(static_cast<size_t>(streams));
+            made->held.resize(static_cast<size_t>(streams));
             all.push_back(std::move(made));
         }
     }
 }
 
 void page_index::see_cells(int64_t stream, const std::vector<int32_t> & positions) {
+    static std::atomic<uint64_t> serials{0};
+    serial_number = ++serials;
     std::vector<int32_t> & known = cells[static_cast<size_t>(stream)];
     for (size_t from = 0; from < positions.size(); from += PAGE) {
         const size_t to = std::min(from + PAGE, positions.size());
@@ -42,7 +52,7 @@ void page_index::see_cells(int64_t stream, const std::vector<int32_t> & position
             continue;
         }
         const size_t page = at(stream, static_cast<int64_t>(from) / PAGE);
-        versions[page]++;
+        touch(page);
         mins[page] = std::numeric_limits<int32_t>::max();
         maxs[page] = -1;
         for (size_t i = from; i < to; i++) {
@@ -56,8 +66,8 @@ void page_index::see_cells(int64_t stream, const std::vector<int32_t> & position
 }
 
 void page_index::invalidate() {
-    for (uint32_t & version : versions) {
-        version++;
+    for (size_t page = 0; page < page_times.size(); page++) {
+        touch(page);
     }
 }
 

@@ -116,12 +116,15 @@ struct sparse_counts {
     double least = 1;
 };
 
-// Summaries of the cached keys, 16 cells to a page: a centre and a spread for every dimension, in 16-bit floats (the upper
-// half of float32), pages side by side: [key head][stream][pages / 16][head size][2][16].
+// Summaries of the cached keys, 16 cells to a page and 8 pages to a group: a centre and a spread for every dimension, in 8
+// bits with a scale for each row.
 class page_index {
   public:
-    static constexpr int PAGE = 16;
-    static constexpr int LANES = 16;
+    static constexpr int PAGE = 16;  // cells
+    static constexpr int GROUP = 8;  // pages
+    static constexpr int BLOCK = 64; // dimensions; a row is padded to whole blocks
+    static constexpr int LOOK = 3;   // times half the budget: cells whose keys are looked at
+    static constexpr int RANK = 4;   // times the budget: cells of pages that are ranked one by one, when groups were before
 
     struct settings {
         int32_t budget_tokens = 0;
@@ -139,38 +142,51 @@ class page_index {
 
     // Between micro batches: the positions of a stream's cells, -1 where empty. Pages that changed are summarised anew.
     void see_cells(int64_t stream, const std::vector<int32_t> & positions);
-    void written(int64_t stream, int64_t cell) { versions[at(stream, cell / PAGE)]++; }
+    void written(int64_t stream, int64_t cell) { touch(at(stream, cell / PAGE)); }
     void invalidate();
 
     const settings & what() const { return set; }
-    int64_t pages() const { return pages_of_stream; }
     const int32_t * positions(int64_t stream) const { return cells[static_cast<size_t>(stream)].data(); }
     // Least and greatest position in a page; the greatest is -1 in an empty one.
     const int32_t * least(int64_t stream) const { return mins.data() + at(stream, 0); }
     const int32_t * greatest(int64_t stream) const { return maxs.data() + at(stream, 0); }
 
+    static size_t row_bytes(int head_size) { return static_cast<size_t>((head_size + BLOCK - 1) / BLOCK * BLOCK) * 2; }
+
+    // Rows of centres and spreads, for each 64 dimensions one after the other. A word has the dimensions x, x + 16, x + 32
+    // and x + 48 of its 64: four shifts unpack sixteen words.
+    struct rows {
+        std::vector<int8_t> data;
+        std::vector<float> scales; // of the centre and of the spread
+    };
     struct summaries {
         std::mutex lock;
-        std::vector<uint16_t> data;
-        std::vector<uint32_t> seen; // by stream and page: version that is summarised
+        rows pages, groups;
+        std::vector<uint64_t> seen; // by stream: the time up to which changes were seen
+        std::vector<int64_t> held;  // by stream: how many pages are summarised
     };
     // Of one key head of a layer. Its data may be read without the lock once every page is summarised.
     summaries & of(int layer, int64_t key_head) {
         return *all[static_cast<size_t>(first[static_cast<size_t>(layer)] + key_head)];
     }
-    uint32_t version(int64_t stream, int64_t page) const { return versions[at(stream, page)]; }
+    // When a page or a group changed, and now, counted in changes.
+    uint64_t changed(int64_t stream, int64_t page) const { return page_times[at(stream, page)]; }
+    uint64_t group_changed(int64_t stream, int64_t group) const { return group_times[at(stream, group * GROUP) / GROUP]; }
+    uint64_t now() const { return time; }
+    // Differs for each micro batch, also of another index.
+    uint64_t serial() const { return serial_number; }
     size_t at(int64_t stream, int64_t page) const { return static_cast<size_t>(stream * pages_of_stream + page); }
-    // Where the 16 pages that hold a page begin.
-    size_t data_at(int64_t stream, int64_t page, int head_size) const {
-        return static_cast<size_t>((stream * (pages_of_stream / LANES) + page / LANES) * head_size) * 2 * LANES;
-    }
 
   private:
+    void touch(size_t page) { page_times[page] = group_times[page / GROUP] = ++time; }
+
     settings set;
-    int64_t pages_of_stream;
+    int64_t pages_of_stream; // whole groups
+    uint64_t time = 0;
+    uint64_t serial_number = 0;
     std::vector<std::vector<int32_t>> cells;
     std::vector<int32_t> mins, maxs;
-    std::vector<uint32_t> versions;
+    std::vector<uint64_t> page_times, group_times;
     std::vector<int64_t> first; // by layer, in `all`
     std::vector<std::unique_ptr<summaries>> all;
 };

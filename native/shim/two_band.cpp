@@ -4,7 +4,7 @@
 
 #include "lanes.hpp"
 #include "notes.hpp"
-#include "page_choice.hpp"
+#include "page_attention.hpp"
 #include "tiles.hpp"
 
 #include <algorithm>
@@ -161,13 +161,14 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
             std::fill_n(s.full.data(), rows * cells_padded, MINUS_INFINITY);
         }
         bool some = false;
+        page_queries unit_queries{};
         if (paged) {
-            page_queries unit_queries;
             unit_queries.forms = s.queries.data();
             unit_queries.max_rows = max_rows;
             unit_queries.rows = rows;
             unit_queries.heads = heads;
             unit_queries.first_token = stream * n_tokens + t0;
+            unit_queries.tile_token = t0;
             unit_queries.positions = query_positions + t0;
             unit_queries.q_min = q_min;
             unit_queries.q_max = q_max;
@@ -175,7 +176,7 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
                 unit_queries.slopes[r] =
                     layer.max_bias > 0 ? bias_slope(layer.max_bias, n_heads, head0 + r % heads) : 0.0f;
             }
-            some = rows <= 64 && choose_cells(*sparse, layer, unit_queries, k, key_head, stream,
+            some = rows <= 64 && choose_pages(*sparse, layer, unit_queries, k, key_head, stream,
                                               layer.first_stream + stream, s.pages);
         }
         const auto first_stream = static_cast<size_t>(layer.first_stream + stream);
@@ -185,15 +186,15 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
         std::fill_n(maxima, rows, MINUS_INFINITY);
         std::fill_n(totals, rows, 0.0f);
 
-        // Cells other than one after another: the chosen ones, or those of the sequence by position.
-        const std::vector<int32_t> * list = some ? &s.pages.cells : nullptr;
-        if (!some && !patterned && batch.scores == nullptr && first_stream < batch.order.size() &&
+        // The cells of the sequence by position, where they do not lie so.
+        const std::vector<int32_t> * list = nullptr;
+        if (!patterned && batch.scores == nullptr && first_stream < batch.order.size() &&
             !batch.order[first_stream].empty()) {
             list = &batch.order[first_stream];
         }
         int64_t attended = 0;
         // Two passes when it is measured: first the scores of all, then what is met.
-        for (int pass = measured ? 0 : 1; pass < 2; pass++)
+        for (int pass = measured ? 0 : 1; pass < (some ? 1 : 2); pass++)
         for (int64_t c0 = 0, end = pass == 1 && list != nullptr ? static_cast<int64_t>(list->size()) : n_cells; c0 < end;
              c0 += BLOCK) {
             const int32_t * listed = pass == 1 && list != nullptr ? list->data() + c0 : nullptr;
@@ -376,6 +377,10 @@ GATUN_INLINE void attend(ggml_tensor * dst, int ith, int nth, const two_band_lay
                 totals[r] += sum_of(total);
             }
             multiply<R>(s.scores.data(), BLOCK, s.values.data(), dvp, s.sums.data(), dvp, rows, dvp, n, true);
+        }
+        if (some) {
+            attended = attend_pages(layer, unit_queries, k, v, mask, key_head, stream, s.pages,
+                                    {s.sums.data(), dvp, maxima, totals, keep ? s.kept.data() : nullptr, cells_padded});
         }
 
         for (int r = 0; r < rows; r++) {

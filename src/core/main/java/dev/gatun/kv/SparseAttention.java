@@ -72,8 +72,10 @@ public sealed interface SparseAttention {
   }
 
   /**
-   * For each decoded token, the pages of 16 cells that weigh most. Query heads that share a key
-   * head choose together, by the sum of their shares.
+   * For each decoded token, the cells that weigh most. Pages of 16 cells are ranked by summaries of
+   * their keys; of the best, half as many again as the budget holds, every key is looked at, and
+   * the best cells are met. Query heads that share a key head choose together, by the sum of their
+   * shares.
    *
    * <p>Always met beside the budget are the newest tokens, the first ones, and under two-band
    * scaling everything in the near window.
