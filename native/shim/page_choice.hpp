@@ -474,7 +474,7 @@ GATUN_INLINE bool choose_pages(const sparse_attention & sparse, const two_band_l
     spread_out(q, map.variants(), d, static_cast<int>(page_index::row_bytes(d) / 2), index.what().bound, b);
     b.looked = plan.always;
     b.always = plan.always.size();
-    const size_t look = page_index::LOOK * budget / 2;
+    const size_t look = page_index::LOOK * budget;
     if (plan.open.size() <= look) {
         b.looked.insert(b.looked.end(), plan.open.begin(), plan.open.end());
         return true;

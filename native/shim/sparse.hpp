@@ -123,7 +123,7 @@ class page_index {
     static constexpr int PAGE = 16;  // cells
     static constexpr int GROUP = 8;  // pages
     static constexpr int BLOCK = 64; // dimensions; a row is padded to whole blocks
-    static constexpr int LOOK = 3;   // times half the budget: cells whose keys are looked at
+    static constexpr int LOOK = 2;   // times the budget: cells whose keys are looked at
     static constexpr int RANK = 4;   // times the budget: cells of pages that are ranked one by one, when groups were before
 
     struct settings {

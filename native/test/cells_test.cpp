@@ -14,14 +14,9 @@ using gatun_test::prompt;
 using gatun_test::rope_holder;
 using gatun_test::rows;
 using gatun_test::settings;
+using gatun_test::unified;
 
 namespace {
-
-llama_context_params unified(uint32_t n_ctx, uint32_t n_seq_max) {
-    llama_context_params params = settings(n_ctx, n_seq_max);
-    params.kv_unified = true;
-    return params;
-}
 
 void share(llama_context * ctx, llama_seq_id from, llama_seq_id to) {
     llama_memory_seq_cp(llama_get_memory(ctx), from, to, -1, -1);

@@ -71,6 +71,13 @@ inline llama_context_params settings(uint32_t n_ctx, uint32_t n_seq_max = 1) {
     return params;
 }
 
+// The same with one pool of cells for all sequences.
+inline llama_context_params unified(uint32_t n_ctx, uint32_t n_seq_max) {
+    llama_context_params params = settings(n_ctx, n_seq_max);
+    params.kv_unified = true;
+    return params;
+}
+
 // Decodes tokens of one sequence from a position on.
 inline int32_t decode_at(llama_context * ctx, llama_seq_id seq, llama_pos first, const std::vector<llama_token> & tokens,
                          message & err) {

@@ -12,14 +12,9 @@ using gatun_test::message;
 using gatun_test::positions;
 using gatun_test::prompt;
 using gatun_test::settings;
+using gatun_test::unified;
 
 namespace {
-
-llama_context_params unified(uint32_t n_ctx, uint32_t n_seq_max) {
-    llama_context_params params = settings(n_ctx, n_seq_max);
-    params.kv_unified = true;
-    return params;
-}
 
 void share(llama_context * ctx, llama_seq_id from, llama_seq_id to, llama_pos p0 = -1, llama_pos p1 = -1) {
     message err;

@@ -6,6 +6,7 @@ import dev.gatun.kv.SparseAttention;
 import dev.gatun.rope.RopeScaling;
 import java.util.Objects;
 import java.util.OptionalInt;
+import java.util.function.Consumer;
 
 /**
  * How a context is made. Immutable; start from {@link #defaults()}.
@@ -153,305 +154,77 @@ public record ContextOptions(
    * @param value tokens, at least 2
    */
   public ContextOptions withContextTokens(int value) {
-    return with(OptionalInt.of(value));
+    return with(draft -> draft.contextTokens = OptionalInt.of(value));
   }
 
   /** Returns a copy with room for the trained length of the model. */
   public ContextOptions withTrainedContext() {
-    return with(OptionalInt.empty());
-  }
-
-  private ContextOptions with(OptionalInt contextTokens) {
-    return new ContextOptions(
-        contextTokens,
-        batchTokens,
-        microBatchTokens,
-        maxSequences,
-        threads,
-        batchThreads,
-        polling,
-        keyType,
-        valueType,
-        flashAttention,
-        ropeScaling,
-        unifiedKv,
-        offloadKv,
-        fullSlidingWindow,
-        sparseAttention,
-        reproducible);
+    return with(draft -> draft.contextTokens = OptionalInt.empty());
   }
 
   /** Returns a copy with another {@link #batchTokens()}. */
   public ContextOptions withBatchTokens(int value) {
-    return new ContextOptions(
-        contextTokens,
-        value,
-        microBatchTokens,
-        maxSequences,
-        threads,
-        batchThreads,
-        polling,
-        keyType,
-        valueType,
-        flashAttention,
-        ropeScaling,
-        unifiedKv,
-        offloadKv,
-        fullSlidingWindow,
-        sparseAttention,
-        reproducible);
+    return with(draft -> draft.batchTokens = value);
   }
 
   /** Returns a copy with another {@link #microBatchTokens()}. */
   public ContextOptions withMicroBatchTokens(int value) {
-    return new ContextOptions(
-        contextTokens,
-        batchTokens,
-        value,
-        maxSequences,
-        threads,
-        batchThreads,
-        polling,
-        keyType,
-        valueType,
-        flashAttention,
-        ropeScaling,
-        unifiedKv,
-        offloadKv,
-        fullSlidingWindow,
-        sparseAttention,
-        reproducible);
+    return with(draft -> draft.microBatchTokens = value);
   }
 
   /** Returns a copy with another {@link #maxSequences()}. */
   public ContextOptions withMaxSequences(int value) {
-    return new ContextOptions(
-        contextTokens,
-        batchTokens,
-        microBatchTokens,
-        value,
-        threads,
-        batchThreads,
-        polling,
-        keyType,
-        valueType,
-        flashAttention,
-        ropeScaling,
-        unifiedKv,
-        offloadKv,
-        fullSlidingWindow,
-        sparseAttention,
-        reproducible);
+    return with(draft -> draft.maxSequences = value);
   }
 
   /** Returns a copy with another {@link #threads()}. */
   public ContextOptions withThreads(int value) {
-    return new ContextOptions(
-        contextTokens,
-        batchTokens,
-        microBatchTokens,
-        maxSequences,
-        value,
-        batchThreads,
-        polling,
-        keyType,
-        valueType,
-        flashAttention,
-        ropeScaling,
-        unifiedKv,
-        offloadKv,
-        fullSlidingWindow,
-        sparseAttention,
-        reproducible);
+    return with(draft -> draft.threads = value);
   }
 
   /** Returns a copy with another {@link #batchThreads()}. */
   public ContextOptions withBatchThreads(int value) {
-    return new ContextOptions(
-        contextTokens,
-        batchTokens,
-        microBatchTokens,
-        maxSequences,
-        threads,
-        value,
-        polling,
-        keyType,
-        valueType,
-        flashAttention,
-        ropeScaling,
-        unifiedKv,
-        offloadKv,
-        fullSlidingWindow,
-        sparseAttention,
-        reproducible);
+    return with(draft -> draft.batchThreads = value);
   }
 
   /** Returns a copy with another {@link #polling()}. */
   public ContextOptions withPolling(int value) {
-    return new ContextOptions(
-        contextTokens,
-        batchTokens,
-        microBatchTokens,
-        maxSequences,
-        threads,
-        batchThreads,
-        value,
-        keyType,
-        valueType,
-        flashAttention,
-        ropeScaling,
-        unifiedKv,
-        offloadKv,
-        fullSlidingWindow,
-        sparseAttention,
-        reproducible);
+    return with(draft -> draft.polling = value);
   }
 
   /** Returns a copy with another {@link #keyType()}. */
   public ContextOptions withKeyType(KvCacheType value) {
-    return new ContextOptions(
-        contextTokens,
-        batchTokens,
-        microBatchTokens,
-        maxSequences,
-        threads,
-        batchThreads,
-        polling,
-        value,
-        valueType,
-        flashAttention,
-        ropeScaling,
-        unifiedKv,
-        offloadKv,
-        fullSlidingWindow,
-        sparseAttention,
-        reproducible);
+    return with(draft -> draft.keyType = value);
   }
 
   /** Returns a copy with another {@link #valueType()}. */
   public ContextOptions withValueType(KvCacheType value) {
-    return new ContextOptions(
-        contextTokens,
-        batchTokens,
-        microBatchTokens,
-        maxSequences,
-        threads,
-        batchThreads,
-        polling,
-        keyType,
-        value,
-        flashAttention,
-        ropeScaling,
-        unifiedKv,
-        offloadKv,
-        fullSlidingWindow,
-        sparseAttention,
-        reproducible);
+    return with(draft -> draft.valueType = value);
   }
 
   /** Returns a copy with another {@link #flashAttention()}. */
   public ContextOptions withFlashAttention(FlashAttention value) {
-    return new ContextOptions(
-        contextTokens,
-        batchTokens,
-        microBatchTokens,
-        maxSequences,
-        threads,
-        batchThreads,
-        polling,
-        keyType,
-        valueType,
-        value,
-        ropeScaling,
-        unifiedKv,
-        offloadKv,
-        fullSlidingWindow,
-        sparseAttention,
-        reproducible);
+    return with(draft -> draft.flashAttention = value);
   }
 
   /** Returns a copy with another {@link #ropeScaling()}. */
   public ContextOptions withRopeScaling(RopeScaling value) {
-    return new ContextOptions(
-        contextTokens,
-        batchTokens,
-        microBatchTokens,
-        maxSequences,
-        threads,
-        batchThreads,
-        polling,
-        keyType,
-        valueType,
-        flashAttention,
-        value,
-        unifiedKv,
-        offloadKv,
-        fullSlidingWindow,
-        sparseAttention,
-        reproducible);
+    return with(draft -> draft.ropeScaling = value);
   }
 
   /** Returns a copy with another {@link #unifiedKv()}. */
   public ContextOptions withUnifiedKv(boolean value) {
-    return new ContextOptions(
-        contextTokens,
-        batchTokens,
-        microBatchTokens,
-        maxSequences,
-        threads,
-        batchThreads,
-        polling,
-        keyType,
-        valueType,
-        flashAttention,
-        ropeScaling,
-        value,
-        offloadKv,
-        fullSlidingWindow,
-        sparseAttention,
-        reproducible);
+    return with(draft -> draft.unifiedKv = value);
   }
 
   /** Returns a copy with another {@link #offloadKv()}. */
   public ContextOptions withOffloadKv(boolean value) {
-    return new ContextOptions(
-        contextTokens,
-        batchTokens,
-        microBatchTokens,
-        maxSequences,
-        threads,
-        batchThreads,
-        polling,
-        keyType,
-        valueType,
-        flashAttention,
-        ropeScaling,
-        unifiedKv,
-        value,
-        fullSlidingWindow,
-        sparseAttention,
-        reproducible);
+    return with(draft -> draft.offloadKv = value);
   }
 
   /** Returns a copy with another {@link #fullSlidingWindow()}. */
   public ContextOptions withFullSlidingWindow(boolean value) {
-    return new ContextOptions(
-        contextTokens,
-        batchTokens,
-        microBatchTokens,
-        maxSequences,
-        threads,
-        batchThreads,
-        polling,
-        keyType,
-        valueType,
-        flashAttention,
-        ropeScaling,
-        unifiedKv,
-        offloadKv,
-        value,
-        sparseAttention,
-        reproducible);
+    return with(draft -> draft.fullSlidingWindow = value);
   }
 
   /**
@@ -459,23 +232,7 @@ public record ContextOptions(
    * layers on the CPU.
    */
   public ContextOptions withSparseAttention(SparseAttention value) {
-    return new ContextOptions(
-        contextTokens,
-        batchTokens,
-        microBatchTokens,
-        maxSequences,
-        threads,
-        batchThreads,
-        polling,
-        keyType,
-        valueType,
-        flashAttention,
-        ropeScaling,
-        unifiedKv,
-        offloadKv,
-        fullSlidingWindow,
-        value,
-        reproducible);
+    return with(draft -> draft.sparseAttention = value);
   }
 
   /**
@@ -483,22 +240,71 @@ public record ContextOptions(
    * on the CPU.
    */
   public ContextOptions withReproducible(boolean value) {
-    return new ContextOptions(
-        contextTokens,
-        batchTokens,
-        microBatchTokens,
-        maxSequences,
-        threads,
-        batchThreads,
-        polling,
-        keyType,
-        valueType,
-        flashAttention,
-        ropeScaling,
-        unifiedKv,
-        offloadKv,
-        fullSlidingWindow,
-        sparseAttention,
-        value);
+    return with(draft -> draft.reproducible = value);
+  }
+
+  /** The components, to be changed one by one. */
+  private static final class Draft {
+    OptionalInt contextTokens;
+    int batchTokens;
+    int microBatchTokens;
+    int maxSequences;
+    int threads;
+    int batchThreads;
+    int polling;
+    KvCacheType keyType;
+    KvCacheType valueType;
+    FlashAttention flashAttention;
+    RopeScaling ropeScaling;
+    boolean unifiedKv;
+    boolean offloadKv;
+    boolean fullSlidingWindow;
+    SparseAttention sparseAttention;
+    boolean reproducible;
+
+    Draft(ContextOptions from) {
+      contextTokens = from.contextTokens;
+      batchTokens = from.batchTokens;
+      microBatchTokens = from.microBatchTokens;
+      maxSequences = from.maxSequences;
+      threads = from.threads;
+      batchThreads = from.batchThreads;
+      polling = from.polling;
+      keyType = from.keyType;
+      valueType = from.valueType;
+      flashAttention = from.flashAttention;
+      ropeScaling = from.ropeScaling;
+      unifiedKv = from.unifiedKv;
+      offloadKv = from.offloadKv;
+      fullSlidingWindow = from.fullSlidingWindow;
+      sparseAttention = from.sparseAttention;
+      reproducible = from.reproducible;
+    }
+
+    ContextOptions build() {
+      return new ContextOptions(
+          contextTokens,
+          batchTokens,
+          microBatchTokens,
+          maxSequences,
+          threads,
+          batchThreads,
+          polling,
+          keyType,
+          valueType,
+          flashAttention,
+          ropeScaling,
+          unifiedKv,
+          offloadKv,
+          fullSlidingWindow,
+          sparseAttention,
+          reproducible);
+    }
+  }
+
+  private ContextOptions with(Consumer<Draft> change) {
+    Draft draft = new Draft(this);
+    change.accept(draft);
+    return draft.build();
   }
 }

@@ -33,9 +33,9 @@ import java.util.Random;
  * <p>{@code java ... dev.gatun.bench.ChunkReuse quality MODEL TEXT [questions [chunks [tokens
  * [recompute,recompute,...]]]]} asks for a pass key that stands in one of several chunks of prose,
  * and compares the distributions over question and answer, and over prose that goes on. {@code java
- * ... dev.gatun.bench.ChunkReuse speed MODEL [chunks [tokens [recompute]]]} takes times; a full
- * prefill is not waited for but added up from batches read at several depths, which cost what they
- * cost there. With one thread the processor time is what a machine without other work would take.
+ * ... dev.gatun.bench.ChunkReuse speed MODEL [chunks [tokens [recompute]]]} takes times: to the
+ * first token after a question behind the chunks, and of reading the same tokens in full. With one
+ * thread the processor time is what a machine without other work would take.
  */
 public final class ChunkReuse {
   private static final List<String> NAMES =
@@ -194,76 +194,48 @@ public final class ChunkReuse {
 
   private static void speed(LlamaModel model, int count, int size, int recompute) {
     Random random = new Random(1);
-    int total = count * size;
-    int tokens = total + size + 64;
+    int tokens = count * size + 64;
     int[] prefix = {model.tokenizer().bos().orElse(1), 100, 101, 102};
+    int[] question = random(random, model, 16);
     double factor = Math.max(1, Math.ceil((double) tokens / model.trainedContextTokens()));
     ChunkStore store = ChunkStore.behind(prefix);
     try (LlamaContext context = model.newContext(options(tokens, factor));
         LlamaSession session = context.newSession()) {
-      List<CachedChunk> few = new ArrayList<>();
+      List<CachedChunk> chunks = new ArrayList<>();
       Time begin = Time.now();
-      for (int c = 0; c < 4; c++) {
-        few.add(store.read(session, random(random, model, size)));
+      for (int c = 0; c < count; c++) {
+        chunks.add(store.read(session, random(random, model, size)));
       }
-      System.out.printf("4 chunks of %d tokens read alone: %s%n", size, Time.now().since(begin));
-      List<Integer> depths = new ArrayList<>();
-      List<Time> batches = new ArrayList<>();
-      for (int part = 0; part <= 4; part++) {
-        int depth = part * count / 4;
-        List<CachedChunk> chunks = new ArrayList<>();
-        for (int c = 0; c < depth; c++) {
-          chunks.add(few.get((c * 3 + 1) % few.size()));
-        }
-        session.clear();
-        begin = Time.now();
-        ChunkReport report =
-            store.assemble(
-                session, chunks, ChunkOptions.defaults().withRecompute(part < 4 ? 0 : recompute));
-        if (part == 4) {
-          session.append(random(random, model, 16));
-          session.logits();
-          Time first = Time.now().since(begin);
-          System.out.printf("assembled with a question of 16 tokens: %s; %s%n", first, report);
-          session.truncate(session.size() - 16);
-          batches.add(batch(model, session, random, size));
-          depths.add(total);
-          report(depths, batches, size, total, first);
-        } else {
-          depths.add(depth * size);
-          batches.add(batch(model, session, random, size));
-        }
-        System.out.printf(
-            "a batch of %d tokens behind %,d: %s%n", size, depths.getLast(), batches.getLast());
-      }
+      System.out.printf("%d chunks of %d tokens, each alone: %s%n", count, size, since(begin));
+      Collections.shuffle(chunks, random);
+      session.clear();
+      begin = Time.now();
+      ChunkReport report =
+          store.assemble(session, chunks, ChunkOptions.defaults().withRecompute(recompute));
+      session.append(question);
+      session.logits();
+      Time assembled = since(begin);
+      System.out.printf("assembled, with the question: %s; %s%n", assembled, report);
+      int[] whole = session.tokens();
+      session.clear();
+      begin = Time.now();
+      session.append(whole);
+      session.logits();
+      Time full = since(begin);
+      System.out.printf(
+          "full prefill of %,d tokens: %s; to the first token %.2f %% of it (%.2f %% of processor time)%n",
+          whole.length,
+          full,
+          100 * assembled.wall() / full.wall(),
+          100 * assembled.processor() / full.processor());
     }
   }
 
-  private static Time batch(LlamaModel model, LlamaSession session, Random random, int size) {
-    Time begin = Time.now();
-    session.append(random(random, model, size));
+  private static Time since(Time begin) {
     return Time.now().since(begin);
   }
 
   private static int[] random(Random random, LlamaModel model, int count) {
     return random.ints(count, 110, model.vocabularySize()).toArray();
-  }
-
-  /** Adds up what the batches between the measured depths take: trapezoids. */
-  private static void report(
-      List<Integer> depths, List<Time> batches, int size, int total, Time first) {
-    double wall = 0;
-    double processor = 0;
-    for (int i = 1; i < depths.size(); i++) {
-      double steps = (double) (depths.get(i) - depths.get(i - 1)) / size;
-      wall += steps * (batches.get(i).wall() + batches.get(i - 1).wall()) / 2;
-      processor += steps * (batches.get(i).processor() + batches.get(i - 1).processor()) / 2;
-    }
-    System.out.printf(
-        "full prefill of %,d tokens, from these batches: %s; to the first token %.1f %% of it (%.1f %% of processor time)%n",
-        total,
-        new Time(wall, processor),
-        100 * first.wall() / wall,
-        100 * first.processor() / processor);
   }
 }
