@@ -74,8 +74,7 @@ public record ContextOptions(
     Objects.requireNonNull(flashAttention, "flashAttention");
     Objects.requireNonNull(ropeScaling, "ropeScaling");
     Objects.requireNonNull(sparseAttention, "sparseAttention");
-    if (!(sparseAttention instanceof SparseAttention.Full)
-        && flashAttention == FlashAttention.OFF) {
+    if (!sparseAttention.isFull() && flashAttention == FlashAttention.OFF) {
       throw new IllegalArgumentException(
           "%s replaces the flash attention kernel; use FlashAttention.AUTO or ON"
               .formatted(sparseAttention.describe()));

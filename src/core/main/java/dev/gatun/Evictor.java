@@ -276,8 +276,16 @@ final class Evictor {
       view.observed();
       return drafted;
     } finally {
+      forgetFrom(n);
+    }
+  }
+
+  /** Ends the observation and takes back what was read for it. */
+  private void forgetFrom(int size) {
+    try {
       NativeAttention.end(context);
-      cells.cutTo(n);
+    } finally {
+      cells.cutTo(size);
     }
   }
 
@@ -309,8 +317,7 @@ final class Evictor {
       view.observed();
       return n;
     } finally {
-      NativeAttention.end(context);
-      cells.cutTo(n);
+      forgetFrom(n);
     }
   }
 

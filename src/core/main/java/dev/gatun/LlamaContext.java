@@ -1,6 +1,5 @@
 package dev.gatun;
 
-import dev.gatun.error.ContextCreateException;
 import dev.gatun.error.UnsupportedOperationForModelException;
 import dev.gatun.internal.ContextParameters;
 import dev.gatun.internal.NativeAdapters;
@@ -11,7 +10,6 @@ import dev.gatun.internal.NativeMemory;
 import dev.gatun.internal.NativeSparse;
 import dev.gatun.kv.CellLayout;
 import dev.gatun.kv.Compaction;
-import dev.gatun.kv.KvCacheType;
 import dev.gatun.kv.KvLayout;
 import dev.gatun.kv.KvPlan;
 import dev.gatun.kv.KvSettings;
@@ -61,8 +59,13 @@ public final class LlamaContext implements AutoCloseable {
    * @param adapters which adapters are applied
    * @param microBatchTokens decides how sums are rounded
    * @param sparseAttention which keys tokens met
+   * @param reproducible in which order
    */
-  private record Reading(Object adapters, int microBatchTokens, SparseAttention sparseAttention) {}
+  private record Reading(
+      Object adapters,
+      int microBatchTokens,
+      SparseAttention sparseAttention,
+      boolean reproducible) {}
 
   private static final int QUERY_TILE = 64;
   private static final Object NO_ADAPTERS = new Object();
@@ -75,24 +78,15 @@ public final class LlamaContext implements AutoCloseable {
   LlamaContext(LlamaModel model, ContextOptions options) {
     this.model = model;
     this.options = options;
-    if (model.metadata().isVocabularyOnly() || model.options().vocabularyOnly()) {
-      throw new ContextCreateException(
-          "the model was loaded without weights; load it without withVocabularyOnly");
-    }
-    if (model.hasEncoder()) {
-      throw new UnsupportedOperationForModelException(
-          "encoder-decoder models such as %s are not supported; use a decoder-only model"
-              .formatted(model.description()));
-    }
     int contextTokens = options.contextTokens().orElse(Math.max(2, model.trainedContextTokens()));
-    requireOutputs(contextTokens);
+    ContextChecks.requireUsable(model, options, contextTokens);
     KvBytes.requireWholeBlocks(model.metadata(), options);
     Optional<KvLayout> layout = KvLayout.of(model.metadata());
     KvSettings settings = options.kvSettings(contextTokens);
     KvBytes.requireRoom(model, layout, settings);
     this.kvPlan = layout.map(known -> known.plan(settings));
     this.scaling = PositionScaling.of(model, options, contextTokens);
-    requireFlashAttention();
+    ContextChecks.requireScalable(options, scaling);
     this.context =
         new NativeContext(
             model.nativeModel(),
@@ -119,57 +113,26 @@ public final class LlamaContext implements AutoCloseable {
     this.layout = StateIdentity.layout(this);
     reading = newReading(NO_ADAPTERS);
     blockTokens = newBlockTokens();
-    leaveOut(options.sparseAttention());
-    if (options.reproducible()) {
-      attendInOrder();
-    }
-  }
-
-  private void attendInOrder() {
     try {
-      if (model.slidingWindowTokens() > 0) {
-        throw new UnsupportedOperationForModelException(
-            "the sliding-window layers of %s sum in the order of their cells, so that no context of it is reproducible in a unified cache; use withUnifiedKv(false)"
-                .formatted(model.description()));
-      }
-      requireOnCpu("a reproducible context");
-      if (!model.isRecurrent()) {
-        context.guard().enter();
-        try {
-          NativeSparse.attendInOrder(context);
-        } finally {
-          context.guard().exit();
-        }
-      }
+      setUpAttention();
     } catch (RuntimeException e) {
       context.close();
       throw e;
     }
   }
 
-  private void requireOnCpu(String what) {
-    if (!model.isOnCpu()) {
-      throw new UnsupportedOperationForModelException(
-          "%s works with all layers on the CPU only; load the model with GpuLayers.none()"
-              .formatted(what));
-    }
-  }
-
-  private void leaveOut(SparseAttention sparse) {
-    if (sparse instanceof SparseAttention.Full) {
-      return;
-    }
+  private void setUpAttention() {
+    ContextChecks.requireOwnKernel(model, options);
+    context.guard().enter();
     try {
-      requireOnCpu(sparse.describe());
-      context.guard().enter();
-      try {
-        NativeSparse.set(context, sparse, false);
-      } finally {
-        context.guard().exit();
+      if (!options.sparseAttention().isFull()) {
+        NativeSparse.set(context, options.sparseAttention(), false);
       }
-    } catch (RuntimeException e) {
-      context.close();
-      throw e;
+      if (options.reproducible() && !model.isRecurrent()) {
+        NativeSparse.attendInOrder(context);
+      }
+    } finally {
+      context.guard().exit();
     }
   }
 
@@ -207,7 +170,8 @@ public final class LlamaContext implements AutoCloseable {
   }
 
   private Reading newReading(Object adapters) {
-    return new Reading(adapters, microBatchTokens(), options.sparseAttention());
+    return new Reading(
+        adapters, microBatchTokens(), options.sparseAttention(), options.reproducible());
   }
 
   /** Returns what is equal for contexts that read tokens of one model and scaling the same way. */
@@ -260,6 +224,14 @@ public final class LlamaContext implements AutoCloseable {
     return session;
   }
 
+  /** Tells whether logits do not depend on which cells a session gets. */
+  boolean meetsCellsInOrder() {
+    boolean alone = !options.unifiedKv() || options.maxSequences() == 1 || model.isRecurrent();
+    return alone
+        || options.reproducible()
+        || (scaling.hasFarKeys() && model.slidingWindowTokens() == 0);
+  }
+
   private void requireMemory() {
     if (!context.hasMemory()) {
       throw new UnsupportedOperationForModelException(
@@ -280,6 +252,7 @@ public final class LlamaContext implements AutoCloseable {
    *
    * @throws IllegalStateException if the context has one; close it first
    * @throws UnsupportedOperationForModelException if the model keeps no memory of a sequence
+   * @throws IllegalArgumentException if the cache is to be exact and cannot be in this context
    */
   public PrefixCache newPrefixCache(PrefixCacheOptions cacheOptions) {
     context.guard().enter();
@@ -288,6 +261,10 @@ public final class LlamaContext implements AutoCloseable {
       if (prefixCache.isPresent()) {
         throw new IllegalStateException(
             "the context has a prefix cache already; use it, or close it first");
+      }
+      if (cacheOptions.exact() && !meetsCellsInOrder()) {
+        throw new IllegalArgumentException(
+            "in a unified cache rounding depends on which cells a session gets, so that the prefix cache cannot be exact; make the context withReproducible(true) or withUnifiedKv(false), or the cache withExact(false)");
       }
       PrefixCache cache = new PrefixCache(this, context, cacheOptions);
       prefixCache = Optional.of(cache);
@@ -544,28 +521,6 @@ public final class LlamaContext implements AutoCloseable {
     return scaling.hasFarKeys();
   }
 
-  /** llama.cpp keeps room for as many outputs as a batch has, and aborts on more sequences. */
-  private void requireOutputs(int contextTokens) {
-    int batch = Math.min(contextTokens, options.batchTokens());
-    if (batch < options.maxSequences()) {
-      throw new ContextCreateException(
-          "a batch of %,d tokens has no token for each of %,d sequences; raise batchTokens and contextTokens to at least %,d, or lower maxSequences"
-              .formatted(batch, options.maxSequences(), options.maxSequences()));
-    }
-  }
-
-  private void requireFlashAttention() {
-    if (scaling.hasFarKeys() && options.flashAttention() == FlashAttention.OFF) {
-      throw new ContextCreateException(
-          "%s replaces the flash attention kernel; use FlashAttention.AUTO or ON"
-              .formatted(options.ropeScaling().describe()));
-    }
-    if (options.ropeScaling() instanceof Dynamic && options.maxSequences() > 1) {
-      throw new ContextCreateException(
-          "a scaling that follows the length changes the positions of every sequence; make the context withMaxSequences(1), or choose a scaling for the longest text");
-    }
-  }
-
   /**
    * Makes the scaling fit a text of this many tokens. Called inside the guard.
    *
@@ -609,29 +564,7 @@ public final class LlamaContext implements AutoCloseable {
    * guard.
    */
   void requireShiftable() {
-    KvCacheType keys = options.keyType();
-    String reason = null;
-    if (model.isRecurrent() || model.isHybrid()) {
-      reason = "keeps a recurrent state, which cannot forget a part of a text";
-    } else if (model.slidingWindowTokens() > 0 && !options.fullSlidingWindow()) {
-      // In a small context llama.cpp would do it, but cells that come into the window again may
-      // be gone.
-      reason =
-          "has sliding-window layers, whose cells can move only in a context made withFullSlidingWindow(true)";
-    } else if (!NativeMemory.canShift(context)) {
-      reason = "has positions of several dimensions, which cannot be moved";
-    } else if (keys == KvCacheType.BF16) {
-      reason = "cannot turn cached keys of type BF16; use F16, F32 or Q8_0";
-    } else if (keys.isQuantised()
-        && (model.metadata().headSizeK().orElse(1) % 64 != 0
-            || System.getenv("LLAMA_ATTN_ROT_DISABLE") != null)) {
-      reason =
-          "cannot turn quantised keys of a head size that 64 does not divide (or with LLAMA_ATTN_ROT_DISABLE set); use keys of type F16";
-    }
-    if (reason != null) {
-      throw new UnsupportedOperationForModelException(
-          "this context of " + model.description() + " " + reason);
-    }
+    ContextChecks.requireShiftable(model, options, NativeMemory.canShift(context));
   }
 
   /** Returns which adapters run, for the comparison of saved states; empty when none does. */

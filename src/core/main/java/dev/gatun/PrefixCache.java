@@ -36,12 +36,12 @@ import java.util.Map;
  * everything.
  *
  * <p>Results: the logits are those of the text appended at once to an empty session without the
- * cache, bit by bit ({@link PrefixCacheOptions#exact()}, on by default), in a context of one
- * sequence, with a pool of cells for each sequence, or with {@link ContextOptions#reproducible()}.
- * How sums are rounded depends on the number of tokens that are computed together, so an exact
- * cache reuses whole blocks and leaves enough of a text to be read; and it depends on the order of
- * the cells, which in a unified cache is what sessions before have left. Without these two a word
- * can differ where two were almost equally likely.
+ * cache, bit by bit ({@link PrefixCacheOptions#exact()}, on by default). How sums are rounded
+ * depends on the number of tokens that are computed together, so an exact cache reuses whole blocks
+ * and leaves enough of a text to be read; and it depends on the order of the cells, which in a
+ * unified cache is what sessions before have left: there the context has to be {@link
+ * ContextOptions#reproducible()}, or under a two-band scaling. A cache that is not exact reuses to
+ * the token, and a word can differ where two were almost equally likely.
  *
  * <p>Lifetime: it belongs to the context and is closed with it; its files are then removed.
  */

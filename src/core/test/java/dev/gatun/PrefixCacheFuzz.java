@@ -171,6 +171,7 @@ final class PrefixCacheFuzz extends SessionFuzz<PrefixCacheFuzz.Operation> {
     states.clear();
     stored.clear();
     try (LlamaContext context = chosen.model().newContext(chosen.options())) {
+      tiers = tiers.withExact(tiers.exact() && context.meetsCellsInOrder());
       PrefixCache cache = context.newPrefixCache(tiers);
       for (int i = 0; i < OPERATIONS_A_CONTEXT; i++) {
         Operation operation = random.nextInt(100) == 0 ? Operation.FORGET : any(MIX);

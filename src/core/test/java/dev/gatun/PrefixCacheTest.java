@@ -2,6 +2,7 @@ package dev.gatun;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -31,7 +32,6 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
 class PrefixCacheTest {
   private static final GenerationOptions GREEDY =
@@ -537,17 +537,12 @@ class PrefixCacheTest {
   }
 
   /** The very cells of a reading without the cache, but for the rounding of 32-bit sums. */
-  @ParameterizedTest
-  @ValueSource(booleans = {true, false})
-  void randomOverlappingTexts_haveTheCellsOfAReadingWithoutTheCache(boolean exact) {
+  @Test
+  void randomOverlappingTexts_haveTheCellsOfAReadingWithoutTheCache() {
     int[] words = ReferenceFiles.tokens(4000, 3);
     long bytes = 300 * 4096;
     PrefixCacheOptions tiers =
-        LOOSE
-            .withResidentTokens(300)
-            .withHostBytes(bytes)
-            .withDisk(folder.resolve("cells"), bytes)
-            .withExact(exact);
+        LOOSE.withResidentTokens(300).withHostBytes(bytes).withDisk(folder.resolve("cells"), bytes);
     Random random = new Random(4);
     ContextOptions fine =
         options(512, 6)
@@ -615,6 +610,29 @@ class PrefixCacheTest {
       assertTrue(stats.hitRate() > 0.9 && stats.savedShare() > 0.4, stats::toString);
       assertTrue(stats.spillsToDisk() > 0 && stats.loadBacks() > 0, stats::toString);
       assertTrue(stats.evictions() > 0 && stats.failures() == 0, stats::toString);
+    }
+  }
+
+  @Test
+  void anExactCache_isRefused_whereItCannotBe() {
+    ContextOptions unified = options(512, 3);
+    for (ContextOptions able :
+        List.of(
+            options(512, 1),
+            unified.withUnifiedKv(false),
+            unified.withReproducible(true),
+            unified.withRopeScaling(RopeScaling.rerope()))) {
+      try (LlamaContext context = model.newContext(able)) {
+        assertTrue(context.newPrefixCache(PrefixCacheOptions.defaults()).options().exact());
+      }
+    }
+    try (LlamaContext context = model.newContext(unified)) {
+      IllegalArgumentException refused =
+          assertThrows(
+              IllegalArgumentException.class,
+              () -> context.newPrefixCache(PrefixCacheOptions.defaults()));
+      assertTrue(refused.getMessage().contains("withReproducible(true)"), refused.getMessage());
+      assertFalse(context.newPrefixCache(LOOSE).options().exact());
     }
   }
 

@@ -7,7 +7,6 @@ import dev.gatun.LlamaModel;
 import dev.gatun.LlamaSession;
 import dev.gatun.PrefixCache;
 import dev.gatun.PrefixCacheOptions;
-import dev.gatun.PrefixReuse;
 import dev.gatun.rope.RopeScaling;
 import dev.gatun.sampling.Sampler;
 import java.io.IOException;
@@ -25,8 +24,9 @@ import java.util.Random;
  *
  * <p>{@code java ... dev.gatun.bench.PrefixIdentity MODEL TEXT [prompts [KIND [seed]]]}; KIND is
  * {@code one} (one sequence), {@code streams} (a pool of cells for each sequence), {@code
- * reproducible} or {@code rerope} (one pool, cells met by position), {@code unified} (one pool), or
- * {@code loose} (one pool, a cache that is not exact). Ends with 1 when an answer differs.
+ * reproducible} or {@code rerope} (one pool, cells met by position), {@code unified} (one pool, and
+ * a cache that is not exact), or {@code control} (one pool and no cache: what other open sessions
+ * change by themselves). Ends with 1 when an answer differs.
  */
 public final class PrefixIdentity {
   private static final int LONGEST = 1_600;
@@ -41,7 +41,9 @@ public final class PrefixIdentity {
     int prompts = args.length > 2 ? Integer.parseInt(args[2]) : 500;
     String kind = args.length > 3 ? args[3] : "one";
     Random random = new Random(args.length > 4 ? Long.parseLong(args[4]) : 1);
-    PrefixCacheOptions tiers = PrefixCacheOptions.defaults().withExact(!kind.equals("loose"));
+    boolean control = kind.equals("control");
+    PrefixCacheOptions tiers =
+        PrefixCacheOptions.defaults().withExact(!kind.equals("unified") && !control);
     int sameAnswers = 0;
     int sameBits = 0;
     double difference = 0;
@@ -60,8 +62,7 @@ public final class PrefixIdentity {
         }
         LlamaSession session = context.newSession();
         open.addLast(session);
-        PrefixReuse reuse = cache.open(session, prompt);
-        session.append(reuse.rest(prompt));
+        session.append(control ? prompt : cache.open(session, prompt).rest(prompt));
         alone.clear();
         alone.append(prompt);
         float[] expected = alone.logits().toArray(ValueLayout.JAVA_FLOAT);
@@ -72,7 +73,9 @@ public final class PrefixIdentity {
         }
         String answer = session.generate(GREEDY).text();
         sameAnswers += answer.equals(alone.generate(GREEDY).text()) ? 1 : 0;
-        cache.store(session);
+        if (!control) {
+          cache.store(session);
+        }
       }
       open.forEach(LlamaSession::close);
       System.out.printf(

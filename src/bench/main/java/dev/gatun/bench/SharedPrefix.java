@@ -74,6 +74,7 @@ public final class SharedPrefix {
         .withContextTokens(prefix + (forks + 1) * (own + 16))
         .withMaxSequences(sequences)
         .withUnifiedKv(true)
+        .withReproducible(true)
         .withThreads(1)
         .withBatchThreads(1)
         .withRopeScaling(RopeScaling.auto());
@@ -109,7 +110,7 @@ public final class SharedPrefix {
     LlamaSession root = context.newSession();
     root.append(Arrays.copyOf(text, prefix));
     root.append(own(0));
-    root.generate(GREEDY);
+    root.generate(GREEDY).text();
     root.truncate(prefix);
     return root;
   }

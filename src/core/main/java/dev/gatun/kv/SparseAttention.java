@@ -27,6 +27,11 @@ public sealed interface SparseAttention {
   /** Returns the pattern and its numbers in a few plain words. */
   String describe();
 
+  /** Tells whether every visible key is met. */
+  default boolean isFull() {
+    return this instanceof Full;
+  }
+
   /** Tells whether it is a pattern of positions, which a model must have been trained with. */
   default boolean isStatic() {
     return !(this instanceof Full || this instanceof Pages);
