@@ -232,7 +232,9 @@ int32_t gatun_memory_breakdown(const struct llama_context * ctx, struct gatun_me
             entry = {};
             copy_text(device_name, std::strlen(device_name), entry.device, sizeof(entry.device));
             copy_text(name, std::strlen(name), entry.buffer_type, sizeof(entry.buffer_type));
-            entry.is_host = ggml_backend_buft_is_host(buffer_type) ? 1 : 0;
+            // ggml does not call weights that the processor's kernels have rearranged (AMX, CPU_REPACK) host memory.
+            const bool of_processor = device != nullptr && ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU;
+            entry.is_host = of_processor || ggml_backend_buft_is_host(buffer_type) ? 1 : 0;
             entry.model_bytes = static_cast<int64_t>(bytes.model);
             entry.context_bytes = static_cast<int64_t>(bytes.context);
             entry.compute_bytes = static_cast<int64_t>(bytes.compute);

@@ -2,7 +2,6 @@ package dev.gatun;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -31,7 +30,6 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
 
 class PrefixCacheTest {
   private static final GenerationOptions GREEDY =
@@ -454,88 +452,6 @@ class PrefixCacheTest {
     }
   }
 
-  /** Bit by bit, where the cells stand where they stood: one sequence, from host memory. */
-  @Test
-  void microBatchesSmallerThanABlock_giveTheSameBits() {
-    ContextOptions small = options(512, 1).withBatchTokens(64).withMicroBatchTokens(32);
-    Random random = new Random(11);
-    int saved = 0;
-    try (LlamaContext context = model.newContext(small);
-        LlamaContext plainContext = model.newContext(small);
-        PrefixCache cache = context.newPrefixCache(HOST_ONLY.withExact(true));
-        LlamaSession session = context.newSession();
-        LlamaSession plain = plainContext.newSession()) {
-      for (int i = 0; i < 25; i++) {
-        int[] text = join(part(0, 40 + random.nextInt(120)), part(300, 310 + random.nextInt(40)));
-        session.clear();
-        plain.clear();
-        int reused = read(cache, session, text).tokens();
-        assertEquals(0, reused % 32);
-        saved += reused;
-        plain.append(text);
-        assertArrayEquals(
-            Differences.copy(plain.logits()), Differences.copy(session.logits()), "logits");
-        assertEquals(plain.generate(GREEDY).text(), session.generate(GREEDY).text());
-        int stored = cache.store(session);
-        assertEquals(text.length / 32 * 32, stored, "what was generated was not read in batches");
-      }
-    }
-    assertTrue(saved > 500, saved + " tokens saved");
-  }
-
-  /** Bit by bit, with the cache as it comes: texts end and part anywhere. */
-  @ParameterizedTest
-  @MethodSource("exactContexts")
-  void anExactCache_givesTheSameBits(ContextOptions context) {
-    Random random = new Random(12);
-    long saved = 0;
-    try (LlamaContext cached = model.newContext(context);
-        LlamaContext plainContext = model.newContext(context.withMaxSequences(1));
-        PrefixCache cache = cached.newPrefixCache(PrefixCacheOptions.defaults());
-        LlamaSession plain = plainContext.newSession()) {
-      assertEquals(64, cache.blockTokens());
-      for (int i = 0; i < 20; i++) {
-        int[] text =
-            join(part(0, 60 + random.nextInt(800)), part(2000, 2010 + random.nextInt(200)));
-        try (LlamaSession session = cached.newSession()) {
-          int reused = read(cache, session, text).tokens();
-          assertEquals(0, reused % 64);
-          saved += reused;
-          plain.clear();
-          plain.append(text);
-          assertArrayEquals(
-              Differences.copy(plain.logits()),
-              Differences.copy(session.logits()),
-              () -> "logits after %d of %d reused".formatted(reused, text.length));
-          assertEquals(plain.generate(GREEDY).text(), session.generate(GREEDY).text());
-          assertEquals(0, cache.store(session) % 64);
-        }
-      }
-    }
-    assertTrue(saved > 2_000, saved + " tokens saved");
-  }
-
-  static List<ContextOptions> exactContexts() {
-    ContextOptions one =
-        ContextOptions.defaults()
-            .withContextTokens(1280)
-            .withThreads(1)
-            .withBatchThreads(1)
-            .withMicroBatchTokens(256);
-    ContextOptions three = one.withContextTokens(3 * 1280).withMaxSequences(3);
-    return List.of(
-        one.withMaxSequences(1),
-        one.withMaxSequences(1).withRopeScaling(RopeScaling.rerope()),
-        one.withMaxSequences(1)
-            .withFlashAttention(FlashAttention.OFF)
-            .withRopeScaling(RopeScaling.yarn(4)),
-        one.withMaxSequences(1).withKeyType(KvCacheType.Q8_0).withValueType(KvCacheType.Q8_0),
-        three.withUnifiedKv(false),
-        three.withReproducible(true),
-        three.withReproducible(true).withKeyType(KvCacheType.Q8_0).withValueType(KvCacheType.Q4_0),
-        three.withRopeScaling(RopeScaling.rerope()));
-  }
-
   /** The very cells of a reading without the cache, but for the rounding of 32-bit sums. */
   @Test
   void randomOverlappingTexts_haveTheCellsOfAReadingWithoutTheCache() {
@@ -610,29 +526,6 @@ class PrefixCacheTest {
       assertTrue(stats.hitRate() > 0.9 && stats.savedShare() > 0.4, stats::toString);
       assertTrue(stats.spillsToDisk() > 0 && stats.loadBacks() > 0, stats::toString);
       assertTrue(stats.evictions() > 0 && stats.failures() == 0, stats::toString);
-    }
-  }
-
-  @Test
-  void anExactCache_isRefused_whereItCannotBe() {
-    ContextOptions unified = options(512, 3);
-    for (ContextOptions able :
-        List.of(
-            options(512, 1),
-            unified.withUnifiedKv(false),
-            unified.withReproducible(true),
-            unified.withRopeScaling(RopeScaling.rerope()))) {
-      try (LlamaContext context = model.newContext(able)) {
-        assertTrue(context.newPrefixCache(PrefixCacheOptions.defaults()).options().exact());
-      }
-    }
-    try (LlamaContext context = model.newContext(unified)) {
-      IllegalArgumentException refused =
-          assertThrows(
-              IllegalArgumentException.class,
-              () -> context.newPrefixCache(PrefixCacheOptions.defaults()));
-      assertTrue(refused.getMessage().contains("withReproducible(true)"), refused.getMessage());
-      assertFalse(context.newPrefixCache(LOOSE).options().exact());
     }
   }
 
