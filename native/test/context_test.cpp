@@ -49,7 +49,8 @@ TEST("memory is broken down: the weights once, the cells twice for twice the con
     const memory a = measure(small.ctx);
     const memory b = measure(large.ctx);
     CHECK_EQUAL(a.model, b.model);
-    CHECK(a.model > 5'000'000 && a.model < 7'000'000);
+    // Where the processor's kernels want weights rearranged (AMX), they are there beside the mapped file.
+    CHECK(a.model > 5'000'000 && a.model < 14'000'000);
     // 4 layers, 2 heads of 64, K and V in 16 bits
     CHECK_EQUAL(a.context, int64_t{256} * 4 * 2 * 64 * 2 * 2);
     CHECK_EQUAL(b.context, 2 * a.context);

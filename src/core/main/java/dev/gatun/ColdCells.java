@@ -1,37 +1,39 @@
 package dev.gatun;
 
 import dev.gatun.files.OwnerOnly;
+import dev.gatun.files.ScratchFolder;
+import java.io.EOFException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
-import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.Optional;
 import java.util.Set;
-import java.util.UUID;
 import java.util.function.Function;
 import java.util.zip.CRC32C;
 
 /**
  * The cold tiers of a prefix cache: blocks of cells in host memory and in files. A file is the
- * block's bytes and their CRC-32C; it belongs to this process, and only its owner may read it.
+ * block's bytes and their CRC-32C. The files are in a folder of this cache, which is there while
+ * there are any; only their owner may read them.
+ *
+ * <p>Files are read, not mapped: one that somebody cuts short is then an error and not a fault.
  */
 class ColdCells { // not final: tests let its steps fail
+  private static final String FOLDER_PREFIX = "gatun-prefix-";
   private static final long SLICE = 1L << 30;
   private static final int SUM_BYTES = 4;
 
   private final Optional<PrefixCacheOptions.Disk> disk;
-  private final String name = UUID.randomUUID().toString();
+  private Optional<ScratchFolder> folder = Optional.empty();
   private long hostBytes;
   private long diskBytes;
-  private long files;
+  private long made;
+  private int files;
 
   ColdCells(Optional<PrefixCacheOptions.Disk> disk) {
     this.disk = disk;
@@ -78,17 +80,24 @@ class ColdCells { // not final: tests let its steps fail
     }
   }
 
-  private static void remove(Path file) {
+  /** Removes a file, and with the last one the folder. */
+  private void remove(Path file) {
+    files--;
     try {
-      Files.deleteIfExists(file);
+      if (files == 0) {
+        ScratchFolder empty = folder.orElseThrow();
+        folder = Optional.empty();
+        empty.close();
+      } else {
+        Files.deleteIfExists(file);
+      }
     } catch (IOException e) {
-      // The file is named for this process and its block: nothing reads it again.
-      file.toFile().deleteOnExit();
+      // Nothing reads it again; it goes with the folder, or when the next folder is made here.
     }
   }
 
   /**
-   * Writes a block to a file, under another name first, and frees its memory.
+   * Writes a block to a file and frees its memory.
    *
    * @throws IOException if it cannot be written; the block stays in memory
    */
@@ -96,38 +105,28 @@ class ColdCells { // not final: tests let its steps fail
     if (!(block.location() instanceof CellBlock.InMemory(Arena arena, MemorySegment bytes))) {
       return;
     }
-    Path folder = disk.orElseThrow().folder();
-    Files.createDirectories(folder);
-    Path path = folder.resolve("gatun-prefix-" + name + "-" + files++ + ".cells");
-    Path part = path.resolveSibling(path.getFileName() + ".part");
-    try {
-      try (FileChannel channel =
-          FileChannel.open(
-              part,
-              Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE),
-              OwnerOnly.attributes(part))) {
-        for (long at = 0; at < bytes.byteSize(); at += SLICE) {
-          write(channel, slice(bytes, at));
-        }
-        write(channel, ByteBuffer.allocate(SUM_BYTES).putInt(0, sum(bytes)));
+    if (folder.isEmpty()) {
+      folder = Optional.of(ScratchFolder.open(disk.orElseThrow().folder(), FOLDER_PREFIX));
+    }
+    Path path = folder.get().path().resolve(made++ + ".cells");
+    files++;
+    try (FileChannel channel =
+        FileChannel.open(
+            path,
+            Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE),
+            OwnerOnly.attributes(path))) {
+      for (long at = 0; at < bytes.byteSize(); at += SLICE) {
+        write(channel, slice(bytes, at));
       }
-      move(part, path);
+      write(channel, ByteBuffer.allocate(SUM_BYTES).putInt(0, sum(bytes)));
     } catch (IOException | RuntimeException | Error e) {
-      remove(part);
+      remove(path);
       throw e;
     }
     block.moveTo(new CellBlock.InFile(path));
     hostBytes -= block.size();
     diskBytes += block.size();
     arena.close();
-  }
-
-  private static void move(Path from, Path to) throws IOException {
-    try {
-      Files.move(from, to, StandardCopyOption.ATOMIC_MOVE);
-    } catch (AtomicMoveNotSupportedException e) {
-      Files.move(from, to);
-    }
   }
 
   private static void write(FileChannel channel, ByteBuffer bytes) throws IOException {
@@ -144,10 +143,8 @@ class ColdCells { // not final: tests let its steps fail
   void toHost(CellBlock block) throws IOException {
     if (block.location() instanceof CellBlock.InFile(Path path)) {
       Arena arena = Arena.ofShared();
-      try (Arena mapping = Arena.ofConfined()) {
-        MemorySegment bytes = arena.allocate(Math.max(1, block.size()), 32);
-        MemorySegment.copy(mapped(block, path, mapping), 0, bytes, 0, block.size());
-        block.moveTo(new CellBlock.InMemory(arena, bytes.asSlice(0, block.size())));
+      try {
+        block.moveTo(new CellBlock.InMemory(arena, read(block, path, arena)));
       } catch (IOException | RuntimeException | Error e) {
         arena.close();
         throw e;
@@ -159,7 +156,7 @@ class ColdCells { // not final: tests let its steps fail
   }
 
   /**
-   * Returns a block's bytes, read-only.
+   * Returns a block's bytes.
    *
    * @param arena they live as long when they are in a file
    * @throws IOException if the file is gone, or not as it was written
@@ -167,26 +164,35 @@ class ColdCells { // not final: tests let its steps fail
   MemorySegment bytes(CellBlock block, Arena arena) throws IOException {
     return switch (block.location()) {
       case CellBlock.InMemory(_, MemorySegment bytes) -> bytes;
-      case CellBlock.InFile(Path path) -> mapped(block, path, arena);
+      case CellBlock.InFile(Path path) -> read(block, path, arena);
     };
   }
 
-  private static MemorySegment mapped(CellBlock block, Path path, Arena arena) throws IOException {
+  private static MemorySegment read(CellBlock block, Path path, Arena arena) throws IOException {
+    MemorySegment bytes = arena.allocate(Math.max(1, block.size()), 32).asSlice(0, block.size());
+    ByteBuffer written = ByteBuffer.allocate(SUM_BYTES);
     try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
       if (channel.size() != block.size() + SUM_BYTES) {
         throw new IOException(
             "%s has %,d bytes in place of %,d"
                 .formatted(path, channel.size(), block.size() + SUM_BYTES));
       }
-      MemorySegment file =
-          channel.map(FileChannel.MapMode.READ_ONLY, 0, block.size() + SUM_BYTES, arena);
-      MemorySegment bytes = file.asSlice(0, block.size());
-      int written =
-          file.get(ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.BIG_ENDIAN), block.size());
-      if (sum(bytes) != written) {
-        throw new IOException(path + " was altered");
+      for (long at = 0; at < bytes.byteSize(); at += SLICE) {
+        read(channel, slice(bytes, at), path);
       }
-      return bytes;
+      read(channel, written, path);
+    }
+    if (sum(bytes) != written.getInt(0)) {
+      throw new IOException(path + " was altered");
+    }
+    return bytes;
+  }
+
+  private static void read(FileChannel channel, ByteBuffer to, Path path) throws IOException {
+    while (to.hasRemaining()) {
+      if (channel.read(to) < 0) {
+        throw new EOFException(path + " was cut short");
+      }
     }
   }
 

@@ -43,7 +43,8 @@ import java.util.Map;
  * ContextOptions#reproducible()}, or under a two-band scaling. A cache that is not exact reuses to
  * the token, and a word can differ where two were almost equally likely.
  *
- * <p>Lifetime: it belongs to the context and is closed with it; its files are then removed.
+ * <p>Lifetime: it belongs to the context and is closed with it; its files are then removed. Those
+ * of a process that was killed are removed by the next cache that writes to the same folder.
  */
 @ThreadConfined("the thread that drives the context")
 public final class PrefixCache implements AutoCloseable {

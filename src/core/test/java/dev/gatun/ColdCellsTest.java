@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -30,8 +31,18 @@ class ColdCellsTest {
   }
 
   private List<Path> files() throws IOException {
-    try (Stream<Path> files = Files.list(folder)) {
-      return files.toList();
+    try (Stream<Path> files = Files.walk(folder)) {
+      return files.filter(Files::isRegularFile).filter(file -> !isLock(file)).toList();
+    }
+  }
+
+  private static boolean isLock(Path file) {
+    return file.getFileName().toString().endsWith(".lock");
+  }
+
+  private void assertNothingIsLeft() throws IOException {
+    try (Stream<Path> all = Files.list(folder)) {
+      assertEquals(List.of(), all.toList());
     }
   }
 
@@ -57,7 +68,7 @@ class ColdCellsTest {
     cells.toHost(block);
     assertEquals(16, cells.hostBytes());
     assertEquals(0, cells.diskBytes());
-    assertEquals(List.of(), files());
+    assertNothingIsLeft();
     cells.release(block);
     assertEquals(0, cells.hostBytes());
   }
@@ -74,18 +85,37 @@ class ColdCellsTest {
     assertTrue(block.location() instanceof CellBlock.InFile);
     cells.release(block);
     assertEquals(0, cells.diskBytes());
-    assertEquals(List.of(), files());
+    assertNothingIsLeft();
   }
 
   @Test
-  void aFileThatCannotBeRemoved_isNoFault() throws IOException {
+  void aFileThatCannotBeRemoved_isNoFault_andGoesWithTheOthers() throws IOException {
     ColdCells cells = cells();
     CellBlock block = block(cells);
+    CellBlock other = block(cells);
     cells.toDisk(block);
     Path file = files().getFirst();
+    cells.toDisk(other);
     Files.delete(file);
     Files.createDirectories(file.resolve("inside"));
     cells.release(block);
+    assertEquals(16, cells.diskBytes());
+    assertTrue(Files.exists(file));
+    cells.release(other);
     assertEquals(0, cells.diskBytes());
+    assertNothingIsLeft();
+  }
+
+  @Test
+  void aFileThatIsCutShort_isAnError() throws IOException {
+    ColdCells cells = cells();
+    CellBlock block = block(cells);
+    cells.toDisk(block);
+    Files.write(files().getFirst(), new byte[3]);
+    try (Arena arena = Arena.ofConfined()) {
+      assertThrows(IOException.class, () -> cells.bytes(block, arena));
+    }
+    cells.release(block);
+    assertNothingIsLeft();
   }
 }
