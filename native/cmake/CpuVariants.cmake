@@ -107,7 +107,4 @@ endif()
 set(GATUN_CPU_TARGETS ${GATUN_CPU_NAMES})
 list(TRANSFORM GATUN_CPU_TARGETS PREPEND ggml-cpu-)
 
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND "sapphirerapids" IN_LIST GATUN_CPU_NAMES)
-  set_property(SOURCE "${gatun_ggml_src}/ggml-cpu/amx/mmq.cpp" TARGET_DIRECTORY ggml-cpu-sapphirerapids
-               APPEND PROPERTY COMPILE_OPTIONS -include "${GATUN_NATIVE_DIR}/shim/tile_config.h")
-endif()
+include(Mend)
