@@ -66,6 +66,11 @@ final class ColdTiers {
     return failures;
   }
 
+  /** Counts cells that could not be kept. */
+  void countFailure() {
+    failures++;
+  }
+
   boolean isOverHostBudget() {
     return cells.hostBytes() > mostHostBytes;
   }

@@ -262,6 +262,10 @@ public final class LlamaContext implements AutoCloseable {
         throw new IllegalStateException(
             "the context has a prefix cache already; use it, or close it first");
       }
+      if (cacheOptions.exact() && model.slidingWindowTokens() > 0) {
+        throw new IllegalArgumentException(
+            "the cells of a sliding window lie in another order after they were put back, which changes rounding, so that the prefix cache cannot be exact; make it withExact(false)");
+      }
       if (cacheOptions.exact() && !meetsCellsInOrder()) {
         throw new IllegalArgumentException(
             "in a unified cache rounding depends on which cells a session gets, so that the prefix cache cannot be exact; make the context withReproducible(true) or withUnifiedKv(false), or the cache withExact(false)");

@@ -1,12 +1,15 @@
 package dev.gatun;
 
 import dev.gatun.error.AlreadyClosedException;
+import dev.gatun.error.KvCacheFullException;
 import dev.gatun.internal.NativeContext;
 import dev.gatun.kv.PrefixTree;
 import dev.gatun.kv.PrefixTree.Node;
 import java.util.Arrays;
 import java.util.IdentityHashMap;
 import java.util.Map;
+import java.util.SortedSet;
+import java.util.TreeSet;
 
 /**
  * Remembers what the sessions of a context have read, so that a text which begins like an earlier
@@ -28,8 +31,11 @@ import java.util.Map;
  *
  * <p>The layers of sliding-window models forget, and a recurrent state cannot be divided. Of such
  * models whole states are kept, and they are found only by a text that begins with all of their
- * tokens: store where texts part, as after a system prompt. That holds under {@link
- * ContextOptions#fullSlidingWindow()} too: a saved state does not have all of its cells.
+ * tokens. That holds under {@link ContextOptions#fullSlidingWindow()} too: a saved state does not
+ * have all of its cells. While a text that was opened is read, two states are kept by themselves:
+ * where it parts from an earlier one, which the third text of a kind then finds (Marconi, Pan et
+ * al. 2024, section 4.1), and, of an exact cache, shortly before its end, which the next turn of a
+ * conversation finds.
  *
  * <p>Only what a plain reading of the tokens has left is remembered: not what was shifted, evicted
  * or read under other adapters. A change of the position scaling or of the adapters forgets
@@ -40,14 +46,19 @@ import java.util.Map;
  * depends on the number of tokens that are computed together, so an exact cache reuses whole blocks
  * and leaves enough of a text to be read; and it depends on the order of the cells, which in a
  * unified cache is what sessions before have left: there the context has to be {@link
- * ContextOptions#reproducible()}, or under a two-band scaling. A cache that is not exact reuses to
- * the token, and a word can differ where two were almost equally likely.
+ * ContextOptions#reproducible()}, or under a two-band scaling. The cells of a sliding window lie in
+ * another order after they were put back, so that a cache of such a model cannot be exact. A cache
+ * that is not exact reuses to the token, and a word can differ where two were almost equally
+ * likely.
  *
  * <p>Lifetime: it belongs to the context and is closed with it; its files are then removed. Those
  * of a process that was killed are removed by the next cache that writes to the same folder.
  */
 @ThreadConfined("the thread that drives the context")
 public final class PrefixCache implements AutoCloseable {
+  /** Fewer tokens are read again sooner than a state is kept. */
+  private static final int WORTH_TOKENS = 32;
+
   private final LlamaContext owner;
   private final PrefixCacheOptions options;
   private final PrefixTiers tiers;
@@ -79,8 +90,7 @@ public final class PrefixCache implements AutoCloseable {
 
   /**
    * Returns what the cache reuses multiples of: 1, or of an exact cache the least number of tokens
-   * that are computed together as many more are. An exact cache remembers a model whose memory
-   * cannot be divided where a session without automatic checkpoints holds a multiple of it.
+   * that are computed together as many more are.
    */
   public int blockTokens() {
     return block;
@@ -113,6 +123,7 @@ public final class PrefixCache implements AutoCloseable {
       }
       owner.growScaling(Math.min(text.length, session.remaining()));
       int limit = options.exact() ? Math.min(most, lastStart(session, text.length)) : most;
+      int shared = tiers.isInPieces() ? 0 : tiers.matched(text);
       PrefixReuse reuse = tiers.bring(Arrays.copyOf(text, limit), block, session.cells());
       if (reuse.tokens() > 0) {
         hits++;
@@ -122,10 +133,51 @@ public final class PrefixCache implements AutoCloseable {
         tiers.keep(prefix, session.cells()).ifPresent(node -> use(session, node));
         tiers.enforce();
       }
+      if (!tiers.isInPieces()) {
+        rememberOnTheWay(session, reuse.tokens(), Math.min(shared, limit), limit);
+      }
       return reuse;
     } finally {
       session.exit();
     }
+  }
+
+  /**
+   * Has states kept while the rest of a text is read.
+   *
+   * @param from tokens that are there
+   * @param parting where the text parts from all that were remembered
+   * @param last from where it can still be read on exactly
+   */
+  private void rememberOnTheWay(LlamaSession session, int from, int parting, int last) {
+    SortedSet<Integer> points = new TreeSet<>();
+    points.add(parting - parting % block);
+    if (options.exact()) {
+      points.add(last - last % block);
+    }
+    points.removeIf(point -> point < from + WORTH_TOKENS);
+    session.cells().waypoints().set(points, () -> rememberHere(session));
+  }
+
+  /** Keeps the state of a session that is in the middle of a text. Inside the guard. */
+  private void rememberHere(LlamaSession session) {
+    SessionCells cells = session.cells();
+    int count = closed ? 0 : storable(cells);
+    if (count == 0) {
+      return;
+    }
+    try {
+      keep(session, cells.held().ids(0, count));
+    } catch (KvCacheFullException | OutOfMemoryError e) {
+      tiers.countFailure(); // the text is read all the same
+    }
+  }
+
+  private void keep(LlamaSession session, int[] text) {
+    stores++;
+    letGo(session);
+    tiers.keep(text, session.cells()).ifPresent(node -> use(session, node));
+    tiers.enforce();
   }
 
   /**
@@ -144,11 +196,8 @@ public final class PrefixCache implements AutoCloseable {
       if (count == 0) {
         return 0;
       }
-      stores++;
-      int[] text = Arrays.copyOf(session.cells().held().ids(), count);
-      letGo(session);
-      tiers.keep(text, session.cells()).ifPresent(node -> use(session, node));
-      tiers.enforce();
+      int[] text = session.cells().held().ids(0, count);
+      keep(session, text);
       return tiers.remembered(text);
     } finally {
       session.exit();

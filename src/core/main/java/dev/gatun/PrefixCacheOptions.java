@@ -15,10 +15,10 @@ import java.util.Optional;
  * @param hostBytes most bytes of cells copied to host memory; 0 for none
  * @param disk where cells are written when host memory is used up; empty for nowhere
  * @param exact whether the logits with the cache are, bit by bit, those without it; in a unified
- *     cache of several sequences only of a reproducible context. Only what was read as a part of a
- *     text is then reused, in blocks of {@link PrefixCache#blockTokens()}, and some blocks before
- *     the end of a text are read again; what was generated is not reused. Of models whose memory
- *     cannot be divided little is remembered then ({@link PrefixCache#blockTokens()})
+ *     cache of several sequences only of a reproducible context, and not for models with a sliding
+ *     window. Only what was read as a part of a text is then reused, in blocks of {@link
+ *     PrefixCache#blockTokens()}, and some blocks before the end of a text are read again; what was
+ *     generated is not reused
  */
 public record PrefixCacheOptions(
     int residentTokens, int residentSequences, long hostBytes, Optional<Disk> disk, boolean exact) {

@@ -70,6 +70,15 @@ final class PrefixTiers {
     return usable(nodes.match(text), 1);
   }
 
+  /** Returns how many tokens of a text begin some remembered one, whether it helps or not. */
+  int matched(int[] text) {
+    return nodes.match(text).length();
+  }
+
+  void countFailure() {
+    cold.countFailure();
+  }
+
   private int usable(Match<Place> match, int multiple) {
     if (pieces) {
       return match.length() - match.length() % multiple;

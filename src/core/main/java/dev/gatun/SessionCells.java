@@ -46,6 +46,7 @@ final class SessionCells {
   private final int block;
   private final HeldTokens held = new HeldTokens();
   private final Checkpoints checkpoints;
+  private final Waypoints waypoints = new Waypoints();
   private int decoded;
 
   /** The first cells that are as a plain reading of the tokens leaves them; at most decoded. */
@@ -89,6 +90,11 @@ final class SessionCells {
 
   Checkpoints checkpoints() {
     return checkpoints;
+  }
+
+  /** Where a prefix cache wants to remember what is read from now on. */
+  Waypoints waypoints() {
+    return waypoints;
   }
 
   // ---- reading ----------------------------------------------------------------------------------
@@ -184,7 +190,8 @@ final class SessionCells {
     int start = decoded;
     checkpoints.offer(start, start, end, this::takeCheckpoint);
     while (decoded < end) {
-      int count = checkpoints.step(decoded, end, Math.min(tokensAtOnce(), end - decoded));
+      int most = waypoints.step(decoded, Math.min(tokensAtOnce(), end - decoded));
+      int count = checkpoints.step(decoded, end, most);
       for (int i = 0; i < count; i++) {
         int index = decoded + i;
         context.put(i, held.id(index), held.stagedPosition(index), sequence, index == end - 1);
@@ -195,11 +202,21 @@ final class SessionCells {
       }
       read(count);
       checkpoints.offer(start, decoded, end, this::takeCheckpoint);
+      passWaypoint(start);
       if (progress != QUIET) {
         report(progress, start, end);
       }
     }
     logitsAt = owner.decodes();
+  }
+
+  private void passWaypoint(int start) {
+    try {
+      waypoints.passed(decoded);
+    } catch (RuntimeException | Error e) {
+      stepBackTo(start);
+      throw e;
+    }
   }
 
   /** To the end of a micro batch, where a prefix cache ended inside of one. */
@@ -501,6 +518,7 @@ final class SessionCells {
       owner.notObserved();
     }
     checkpoints.clear();
+    waypoints.clear();
     NativeMemory.removeAll(context, sequence);
     decoded = 0;
     notPlainFrom(0);

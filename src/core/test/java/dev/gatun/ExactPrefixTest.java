@@ -8,12 +8,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.gatun.gguf.GgmlType;
 import dev.gatun.gguf.SyntheticModel;
+import dev.gatun.kv.CheckpointOptions;
 import dev.gatun.kv.KvCacheType;
 import dev.gatun.rope.RopeScaling;
 import dev.gatun.sampling.Sampler;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -22,6 +24,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -65,8 +68,7 @@ class ExactPrefixTest {
       for (int i = 0; i < 20; i++) {
         int[] begin = Arrays.copyOf(prose, 60 + random.nextInt(800));
         int[] rest = Arrays.copyOfRange(prose, 2000, 2010 + random.nextInt(200));
-        int[] text = Arrays.copyOf(begin, begin.length + rest.length);
-        System.arraycopy(rest, 0, text, begin.length, rest.length);
+        int[] text = join(begin, rest);
         try (LlamaSession session = cached.newSession()) {
           PrefixReuse reuse = cache.open(session, text);
           session.append(reuse.rest(text));
@@ -145,6 +147,87 @@ class ExactPrefixTest {
     PrefixCacheOptions inMemory = PrefixCacheOptions.defaults().withResidentTokens(0);
     long saved = compare(model, small, inMemory, 32);
     assertTrue(saved > 2_000, saved + " tokens saved");
+  }
+
+  /**
+   * Of a recurrent state the cache keeps what lies where texts part, and what lies before their
+   * end.
+   */
+  @ParameterizedTest
+  @MethodSource("indivisible")
+  void statesAreKeptOnTheWay_andGiveTheSameBits(
+      SyntheticModel.Family family, CheckpointOptions checkpoints, @TempDir Path folder) {
+    Path file = ReferenceFiles.write(folder, family, 2);
+    SessionOptions kind = SessionOptions.defaults().withCheckpoints(checkpoints);
+    boolean hasCells = family == SyntheticModel.Family.JAMBA;
+    ContextOptions context = options(4 * 2048).withReproducible(hasCells);
+    int[] words = ReferenceFiles.tokens(4000, 3);
+    int[] begin = Arrays.copyOf(words, 450);
+    try (LlamaModel recurrent = LlamaModel.load(file);
+        LlamaContext cached = recurrent.newContext(context.withMaxSequences(4));
+        LlamaContext plainContext = recurrent.newContext(context.withMaxSequences(1));
+        PrefixCache cache = cached.newPrefixCache(PrefixCacheOptions.defaults());
+        LlamaSession plain = plainContext.newSession(kind)) {
+      int[] found = new int[3];
+      for (int i = 0; i < 3; i++) {
+        int[] text = join(begin, Arrays.copyOfRange(words, 1000 * i, 1000 * i + 700));
+        int[] next = join(text, Arrays.copyOfRange(words, 3000, 3200));
+        try (LlamaSession session = cached.newSession(kind)) {
+          found[i] = open(cache, session, text);
+          assertSameLogits(plain, session, text);
+          session.clear();
+          int turn = open(cache, session, next);
+          assertTrue(turn >= text.length - 256, turn + " tokens of the turn before");
+          assertSameLogits(plain, session, next);
+        }
+      }
+      assertArrayEquals(new int[] {0, 0, 448}, found, "the third text finds where they part");
+      assertEquals(0, cache.stats().failures());
+    }
+  }
+
+  static List<Arguments> indivisible() {
+    List<Arguments> all = new ArrayList<>();
+    for (SyntheticModel.Family family :
+        List.of(
+            SyntheticModel.Family.MAMBA,
+            SyntheticModel.Family.MAMBA2,
+            SyntheticModel.Family.JAMBA)) {
+      all.add(Arguments.of(family, CheckpointOptions.defaults()));
+      all.add(Arguments.of(family, CheckpointOptions.manual()));
+    }
+    return all;
+  }
+
+  private static int open(PrefixCache cache, LlamaSession session, int[] text) {
+    PrefixReuse reuse = cache.open(session, text);
+    session.append(reuse.rest(text));
+    return reuse.tokens();
+  }
+
+  private static void assertSameLogits(LlamaSession plain, LlamaSession session, int[] text) {
+    plain.clear();
+    plain.append(text);
+    assertArrayEquals(Differences.copy(plain.logits()), Differences.copy(session.logits()));
+  }
+
+  private static int[] join(int[] a, int[] b) {
+    int[] joined = Arrays.copyOf(a, a.length + b.length);
+    System.arraycopy(b, 0, joined, a.length, b.length);
+    return joined;
+  }
+
+  @Test
+  void aSlidingWindow_isRefused(@TempDir Path folder) {
+    Path file = ReferenceFiles.write(folder, SyntheticModel.Family.GEMMA3, 6);
+    try (LlamaModel sliding = LlamaModel.load(file);
+        LlamaContext context = sliding.newContext(options(512).withMaxSequences(1))) {
+      IllegalArgumentException refused =
+          assertThrows(
+              IllegalArgumentException.class,
+              () -> context.newPrefixCache(PrefixCacheOptions.defaults()));
+      assertTrue(refused.getMessage().contains("withExact(false)"), refused.getMessage());
+    }
   }
 
   @Test
