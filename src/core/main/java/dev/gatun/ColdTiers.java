@@ -85,9 +85,12 @@ final class ColdTiers {
 
   // ---- from a sequence, and back ----------------------------------------------------------------
 
-  /** Copies a node's cells out of a sequence that holds them; returns where they are then. */
+  /**
+   * Copies a node's cells out of a sequence that holds them; returns where they are then. A state
+   * that no tier has room for is not copied.
+   */
   Place copy(Node<Place> node, int sequence) {
-    if (!areThere()) {
+    if (!areThere() || (!pieces && isTooLarge(sequence))) {
       return Place.NOTHING;
     }
     List<CellBlock> blocks = new ArrayList<>();
@@ -108,6 +111,11 @@ final class ColdTiers {
     return new Place.Cold(blocks);
   }
 
+  private boolean isTooLarge(int sequence) {
+    return NativeMemory.savedBytes(context, sequence, NativeMemory.Part.WHOLE)
+        > Math.max(mostHostBytes, mostDiskBytes);
+  }
+
   private void copyBlocks(Node<Place> node, int sequence, List<CellBlock> blocks) {
     for (int from = node.start(); from < node.end(); ) {
       int begin = from;
@@ -118,12 +126,12 @@ final class ColdTiers {
     }
   }
 
-  /** A resident node has left the context; without cold tiers it is forgotten. */
+  /** A resident node has left the context; without a copy it is forgotten. */
   void spilled(Node<Place> node) {
-    if (areThere()) {
-      spillsToHost++;
-    } else {
+    if (node.value() instanceof Place.Nothing) {
       nodes.evict(node);
+    } else {
+      spillsToHost++;
     }
   }
 

@@ -182,6 +182,28 @@ class PrefixTiersTest {
     }
   }
 
+  /** States that were copied only to be thrown away would cost time at every text. */
+  @Test
+  void aStateThatNoTierHasRoomFor_isNotCopied() {
+    try (LlamaModel recurrent = LlamaModel.load(ReferenceFiles.write(models, Family.MAMBA, 1));
+        Rig rig = new Rig(recurrent, HOST_ONLY.withHostBytes(1_000), 20)) {
+      rig.cells.goodCopies = 0;
+      assertEquals(Optional.empty(), rig.tiers.keep(text(20), rig.session.cells()));
+      assertEquals(0, rig.stats().nodes());
+    }
+    PrefixCacheOptions resident = PrefixCacheOptions.defaults().withHostBytes(1_000);
+    try (LlamaModel recurrent = LlamaModel.load(ReferenceFiles.write(models, Family.MAMBA, 1));
+        Rig rig = new Rig(recurrent, resident, 20)) {
+      rig.cells.goodCopies = 0;
+      rig.tiers.keep(text(20), rig.session.cells());
+      assertEquals(1, rig.stats().residentSequences());
+      rig.tiers.yieldSequence();
+      assertEquals(0, rig.stats().nodes());
+      assertEquals(0, rig.stats().spillsToHost());
+      assertEquals(1, rig.stats().evictions());
+    }
+  }
+
   /** A conversation that was stored at every token. */
   @Test
   void aDeepTree_goesDownAndComesBack() throws IOException {

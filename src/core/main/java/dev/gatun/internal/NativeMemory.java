@@ -183,13 +183,8 @@ public final class NativeMemory {
     return type == ggml_h.GGML_ROPE_TYPE_MROPE || type == ggml_h.GGML_ROPE_TYPE_IMROPE;
   }
 
-  /**
-   * Copies the cells of a sequence out.
-   *
-   * @param arena owns the copy
-   * @return the state as {@code llama_state_seq_get_data_ext} writes it
-   */
-  public static MemorySegment save(NativeContext context, int sequence, Part part, Arena arena) {
+  /** Returns the bytes that {@link #save} would copy; it may copy a few less. */
+  public static long savedBytes(NativeContext context, int sequence, Part part) {
     ErrorBuffer error = context.error();
     try (Arena call = Arena.ofConfined()) {
       MemorySegment size = call.allocate(ValueLayout.JAVA_LONG);
@@ -197,9 +192,23 @@ public final class NativeMemory {
           gatun_state_seq_size(
               context.handle(), sequence, part.flags, size, error.segment(), error.capacity());
       Status.check("measuring the state", status, error, LlamaException::new);
-      long bytes = size.get(ValueLayout.JAVA_LONG, 0);
+      return size.get(ValueLayout.JAVA_LONG, 0);
+    }
+  }
+
+  /**
+   * Copies the cells of a sequence out.
+   *
+   * @param arena owns the copy
+   * @return the state as {@code llama_state_seq_get_data_ext} writes it
+   */
+  public static MemorySegment save(NativeContext context, int sequence, Part part, Arena arena) {
+    long bytes = savedBytes(context, sequence, part);
+    ErrorBuffer error = context.error();
+    try (Arena call = Arena.ofConfined()) {
+      MemorySegment size = call.allocate(ValueLayout.JAVA_LONG);
       MemorySegment state = arena.allocate(bytes);
-      status =
+      int status =
           gatun_state_seq_get(
               context.handle(),
               state,
