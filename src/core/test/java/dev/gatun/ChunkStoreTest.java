@@ -196,6 +196,37 @@ class ChunkStoreTest {
     }
   }
 
+  /** Putting chunks together uses our own kernel, whose last bits are others than ggml's. */
+  @Test
+  void afterAnAssembly_textsAreReadAsBefore() {
+    try (LlamaContext context = model.newContext(options(RopeScaling.none()));
+        LlamaSession session = context.newSession()) {
+      session.append(chunk(2));
+      double[] before = Differences.copy(session.logits());
+      session.clear();
+      List<CachedChunk> chunks = chunks(session);
+      store.assemble(session, chunks, ChunkOptions.defaults().withRecompute(4));
+      session.clear();
+      session.append(chunk(2));
+      assertArrayEquals(before, Differences.copy(session.logits()));
+    }
+  }
+
+  /** Without flash attention there is no kernel of ours. */
+  @Test
+  void withoutFlashAttention_chunksAreAssembledToo() {
+    ContextOptions plain = options(RopeScaling.yarn(2)).withFlashAttention(FlashAttention.OFF);
+    try (LlamaContext context = model.newContext(plain);
+        LlamaSession session = context.newSession();
+        LlamaContext other = model.newContext(plain);
+        LlamaSession reference = other.newSession()) {
+      List<CachedChunk> chunks = chunks(session);
+      store.assemble(session, chunks, ChunkOptions.defaults().withRecompute(SIZE));
+      int[] more = chunk(10);
+      assertEquals(0, ChunkStore.compareWithFullPrefill(session, reference, more).mean(), 1e-4);
+    }
+  }
+
   @Test
   void chunksGoToOtherContexts_fromAFile() throws IOException {
     Path file = folder.resolve("chunks");

@@ -61,17 +61,19 @@ public final class NativeSparse {
   }
 
   /**
-   * Meets the cells of a sequence by position, wherever they lie, from the next decode on.
+   * Meets the cells of a sequence by position, wherever they lie, from the next decode on; or in
+   * whatever order again. It is done by our own kernel.
    *
-   * @throws UnsupportedOperationForModelException if it cannot work in this context
+   * @return whether it can work in this context; if not, nothing is changed
    */
-  public static void attendInOrder(NativeContext context) {
+  public static boolean attendInOrder(NativeContext context, boolean on) {
     ErrorBuffer error = context.error();
-    int status = gatun_attend_in_order(context.handle(), true, error.segment(), error.capacity());
+    int status = gatun_attend_in_order(context.handle(), on, error.segment(), error.capacity());
     if (status == Status.INVALID_ARGUMENT) {
-      throw new UnsupportedOperationForModelException("a reproducible context: " + error.message());
+      return false;
     }
     Status.check("gatun_attend_in_order", status, error, LlamaException::new);
+    return true;
   }
 
   private static int fill(SparseAttention sparse, MemorySegment p, Arena call) {
