@@ -192,13 +192,14 @@ public final class PrefixCache implements AutoCloseable {
     enter(session);
     try {
       session.requireIdle();
-      int count = storable(session.cells());
-      if (count == 0) {
-        return 0;
+      SessionCells cells = session.cells();
+      int count = storable(cells);
+      if (count > 0) {
+        keep(session, cells.held().ids(0, count));
+      } else if (options.exact() && !tiers.isInPieces()) {
+        count = cells.plain(); // of which a state may have been kept on the way
       }
-      int[] text = session.cells().held().ids(0, count);
-      keep(session, text);
-      return tiers.remembered(text);
+      return tiers.remembered(cells.held().ids(0, count));
     } finally {
       session.exit();
     }

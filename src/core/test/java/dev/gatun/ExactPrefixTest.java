@@ -174,6 +174,8 @@ class ExactPrefixTest {
         int[] next = join(text, Arrays.copyOfRange(words, 3000, 3200));
         try (LlamaSession session = cached.newSession(kind)) {
           found[i] = open(cache, session, text);
+          int kept = cache.store(session);
+          assertTrue(kept % 64 == 0 && kept >= text.length - 256, kept + " tokens are remembered");
           assertSameLogits(plain, session, text);
           session.clear();
           int turn = open(cache, session, next);
