@@ -182,8 +182,7 @@ public final class ChunkStore {
       session.requireIdle();
       Operation operation = session.newOperation(cancellation, Optional.empty());
       ChunkAssembly assembly = new ChunkAssembly(session.cells(), chunks, options);
-      session.run(
-          operation, () -> session.context().readingFewTokens(() -> assembly.run(operation)));
+      session.run(operation, () -> assembly.run(operation));
       return assembly.report();
     } finally {
       session.exit();

@@ -53,6 +53,9 @@ public final class LlamaContext implements AutoCloseable {
   private Reading reading;
   private long decodes;
 
+  /** Whether few tokens were read last. */
+  private boolean kernelIsOurs;
+
   /**
    * What else than tokens and scaling decides what cells hold.
    *
@@ -68,6 +71,8 @@ public final class LlamaContext implements AutoCloseable {
       boolean reproducible) {}
 
   private static final int QUERY_TILE = 64;
+  private static final int FEW_TOKENS = 4;
+  private static final int MANY_CELLS = 1024;
   private static final Object NO_ADAPTERS = new Object();
 
   private final int blockTokens;
@@ -141,21 +146,6 @@ public final class LlamaContext implements AutoCloseable {
 
   private boolean attendsInOrder() {
     return options.reproducible() && !model.isRecurrent();
-  }
-
-  /**
-   * Runs a step that reads a few tokens behind many cells. Our own kernel is several times as fast
-   * at that as ggml's, which computes less than 64 queries one by one. Inside the guard.
-   */
-  void readingFewTokens(Runnable step) {
-    boolean ours = !attendsInOrder() && NativeSparse.attendInOrder(context, true);
-    try {
-      step.run();
-    } finally {
-      if (ours) {
-        NativeSparse.attendInOrder(context, false);
-      }
-    }
   }
 
   /**
@@ -674,9 +664,21 @@ public final class LlamaContext implements AutoCloseable {
     return decodes;
   }
 
-  /** Decodes the first entries of the batch; when there are too few cells, the cache gives some. */
-  int decode(int count) {
+  /**
+   * Decodes the first entries of the batch; when there are too few cells, the cache gives some.
+   *
+   * <p>A few tokens behind many cells, such as the next question in a long conversation, meet them
+   * in our own kernel where there is one: ggml's computes less than {@link #QUERY_TILE} queries one
+   * by one.
+   *
+   * @param behind tokens of the sequence that are before them
+   */
+  int decode(int count, int behind) {
     decodes++;
+    boolean few = count >= FEW_TOKENS && count < QUERY_TILE && behind >= MANY_CELLS;
+    if (few != kernelIsOurs && !attendsInOrder() && NativeSparse.attendInOrder(context, few)) {
+      kernelIsOurs = few;
+    }
     int status = context.decode(count);
     while (status == NativeContext.NO_ROOM && yieldCells(count)) {
       status = context.decode(count);

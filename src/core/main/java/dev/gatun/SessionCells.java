@@ -196,7 +196,7 @@ final class SessionCells {
         int index = decoded + i;
         context.put(i, held.id(index), held.stagedPosition(index), sequence, index == end - 1);
       }
-      int status = operation.shouldStop() ? NativeContext.STOPPED : owner.decode(count);
+      int status = operation.shouldStop() ? NativeContext.STOPPED : owner.decode(count, decoded);
       if (status != Status.OK) {
         throw failure(status, start, end);
       }
@@ -237,7 +237,7 @@ final class SessionCells {
         int index = decoded + i;
         context.put(i, held.id(index), held.stagedPosition(index), sequence, index >= size);
       }
-      int status = operation.shouldStop() ? NativeContext.STOPPED : owner.decode(count);
+      int status = operation.shouldStop() ? NativeContext.STOPPED : owner.decode(count, decoded);
       if (status != Status.OK) {
         throw failure(status, start, end);
       }

@@ -196,23 +196,6 @@ class ChunkStoreTest {
     }
   }
 
-  /** Putting chunks together uses our own kernel, whose last bits are others than ggml's. */
-  @Test
-  void afterAnAssembly_textsAreReadAsBefore() {
-    try (LlamaContext context = model.newContext(options(RopeScaling.none()));
-        LlamaSession session = context.newSession()) {
-      session.append(chunk(2));
-      double[] before = Differences.copy(session.logits());
-      session.clear();
-      List<CachedChunk> chunks = chunks(session);
-      store.assemble(session, chunks, ChunkOptions.defaults().withRecompute(4));
-      session.clear();
-      session.append(chunk(2));
-      assertArrayEquals(before, Differences.copy(session.logits()));
-    }
-  }
-
-  /** Without flash attention there is no kernel of ours. */
   @Test
   void withoutFlashAttention_chunksAreAssembledToo() {
     ContextOptions plain = options(RopeScaling.yarn(2)).withFlashAttention(FlashAttention.OFF);
