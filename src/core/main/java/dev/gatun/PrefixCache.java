@@ -34,8 +34,8 @@ import java.util.TreeSet;
  * tokens. That holds under {@link ContextOptions#fullSlidingWindow()} too: a saved state does not
  * have all of its cells. While a text that was opened is read, two states are kept by themselves:
  * where it parts from an earlier one, which the third text of a kind then finds (Marconi, Pan et
- * al. 2024, section 4.1), and, of an exact cache, shortly before its end, which the next turn of a
- * conversation finds.
+ * al. 2024), and, of an exact cache, shortly before its end, which the next turn of a conversation
+ * finds.
  *
  * <p>Only what a plain reading of the tokens has left is remembered: not what was shifted, evicted
  * or read under other adapters. A change of the position scaling or of the adapters forgets
