@@ -2,12 +2,10 @@ package dev.gatun;
 
 import dev.gatun.error.UnsupportedOperationForModelException;
 import dev.gatun.internal.ContextParameters;
-import dev.gatun.internal.NativeAdapters;
 import dev.gatun.internal.NativeAttention;
 import dev.gatun.internal.NativeCells;
 import dev.gatun.internal.NativeContext;
 import dev.gatun.internal.NativeMemory;
-import dev.gatun.internal.NativeSparse;
 import dev.gatun.kv.CellLayout;
 import dev.gatun.kv.Compaction;
 import dev.gatun.kv.KvLayout;
@@ -19,8 +17,6 @@ import dev.gatun.rope.FactorTable;
 import dev.gatun.rope.RopeScaling;
 import java.util.ArrayList;
 import java.util.BitSet;
-import java.util.Comparator;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -47,14 +43,11 @@ public final class LlamaContext implements AutoCloseable {
   private final List<ScalingChange> scalingChanges = new ArrayList<>();
   private final BitSet freeSequences = new BitSet();
   private final List<LlamaSession> sessions = new ArrayList<>();
-  private Map<LoraAdapter, Float> loras = Map.of();
-  private Optional<ControlVector> controlVector = Optional.empty();
+  private final ContextAdapters adapters;
+  private final AttentionKernel kernel;
   private Optional<PrefixCache> prefixCache = Optional.empty();
   private Reading reading;
   private long decodes;
-
-  /** Whether few tokens were read last. */
-  private boolean kernelIsOurs;
 
   /**
    * What else than tokens and scaling decides what cells hold.
@@ -70,9 +63,6 @@ public final class LlamaContext implements AutoCloseable {
       SparseAttention sparseAttention,
       boolean reproducible) {}
 
-  private static final int QUERY_TILE = 64;
-  private static final int FEW_TOKENS = 4;
-  private static final int MANY_CELLS = 1024;
   private static final Object NO_ADAPTERS = new Object();
 
   private final int blockTokens;
@@ -118,34 +108,22 @@ public final class LlamaContext implements AutoCloseable {
     this.layout = StateIdentity.layout(this);
     reading = newReading(NO_ADAPTERS);
     blockTokens = newBlockTokens();
+    adapters = new ContextAdapters(model, context);
     try {
-      setUpAttention();
+      kernel = newKernel();
     } catch (RuntimeException e) {
       context.close();
       throw e;
     }
   }
 
-  private void setUpAttention() {
-    ContextChecks.requireOwnKernel(model, options);
+  private AttentionKernel newKernel() {
     context.guard().enter();
     try {
-      if (!options.sparseAttention().isFull()) {
-        NativeSparse.set(context, options.sparseAttention(), false);
-      }
-      if (attendsInOrder() && !NativeSparse.attendInOrder(context, true)) {
-        throw new UnsupportedOperationForModelException(
-            "a reproducible context: "
-                + context.error().message()
-                + "; make it withReproducible(false)");
-      }
+      return AttentionKernel.of(model, options, context);
     } finally {
       context.guard().exit();
     }
-  }
-
-  private boolean attendsInOrder() {
-    return options.reproducible() && !model.isRecurrent();
   }
 
   /**
@@ -178,7 +156,7 @@ public final class LlamaContext implements AutoCloseable {
   private int newBlockTokens() {
     int micro = microBatchTokens();
     boolean onHost = memory().stream().allMatch(MemoryUse::onHost);
-    return onHost && micro % QUERY_TILE == 0 ? QUERY_TILE : micro;
+    return onHost && micro % AttentionKernel.QUERY_TILE == 0 ? AttentionKernel.QUERY_TILE : micro;
   }
 
   private Reading newReading(Object adapters) {
@@ -409,27 +387,10 @@ public final class LlamaContext implements AutoCloseable {
    * @throws IllegalArgumentException if an adapter belongs to another model
    */
   public void setLoras(Map<LoraAdapter, Float> adapters) {
-    Map<LoraAdapter, Float> next = new LinkedHashMap<>(adapters);
-    for (LoraAdapter adapter : next.keySet()) {
-      if (adapter.model() != context.model()) {
-        throw new IllegalArgumentException(
-            "the LoRA adapter %s was loaded for another model".formatted(adapter.file()));
-      }
-    }
+    this.adapters.requireOwn(adapters);
     context.guard().enter();
     try {
-      next.keySet().forEach(LoraAdapter::use);
-      try {
-        NativeAdapters.setLoras(
-            context,
-            next.keySet().stream().map(LoraAdapter::handle).toList(),
-            next.values().stream().toList());
-      } catch (RuntimeException | Error e) {
-        next.keySet().forEach(LoraAdapter::unuse);
-        throw e;
-      }
-      loras.keySet().forEach(LoraAdapter::unuse);
-      loras = next;
+      this.adapters.setLoras(adapters);
       adapted();
     } finally {
       context.guard().exit();
@@ -442,16 +403,10 @@ public final class LlamaContext implements AutoCloseable {
    * @throws IllegalArgumentException if its width is not the model's
    */
   public void setControlVector(ControlVector vector) {
-    if (vector.directions()[0].length != model.embeddingLength()) {
-      throw new IllegalArgumentException(
-          "the control vector is %d wide and the model %d"
-              .formatted(vector.directions()[0].length, model.embeddingLength()));
-    }
+    adapters.requireFitting(vector);
     context.guard().enter();
     try {
-      NativeAdapters.setControlVector(
-          context, vector.directions(), vector.firstLayer(), vector.lastLayer());
-      controlVector = Optional.of(vector);
+      adapters.setControlVector(vector);
       adapted();
     } finally {
       context.guard().exit();
@@ -462,8 +417,7 @@ public final class LlamaContext implements AutoCloseable {
   public void clearControlVector() {
     context.guard().enter();
     try {
-      NativeAdapters.clearControlVector(context);
-      controlVector = Optional.empty();
+      adapters.clearControlVector();
       adapted();
     } finally {
       context.guard().exit();
@@ -585,11 +539,7 @@ public final class LlamaContext implements AutoCloseable {
 
   /** Returns which adapters run, for the comparison of saved states; empty when none does. */
   Optional<String> adaptersText() {
-    List<String> texts = new ArrayList<>();
-    loras.forEach((lora, scale) -> texts.add(lora.identity() + " * " + scale));
-    texts.sort(Comparator.naturalOrder());
-    controlVector.ifPresent(vector -> texts.add(vector.identity()));
-    return texts.isEmpty() ? Optional.empty() : Optional.of(String.join(", ", texts));
+    return adapters.text();
   }
 
   /**
@@ -664,21 +614,19 @@ public final class LlamaContext implements AutoCloseable {
     return decodes;
   }
 
+  /** Returns the kernel of attention on plain positions. */
+  AttentionKernel kernel() {
+    return kernel;
+  }
+
   /**
    * Decodes the first entries of the batch; when there are too few cells, the cache gives some.
-   *
-   * <p>A few tokens behind many cells, such as the next question in a long conversation, meet them
-   * in our own kernel where there is one: ggml's computes less than {@link #QUERY_TILE} queries one
-   * by one.
    *
    * @param behind tokens of the sequence that are before them
    */
   int decode(int count, int behind) {
     decodes++;
-    boolean few = count >= FEW_TOKENS && count < QUERY_TILE && behind >= MANY_CELLS;
-    if (few != kernelIsOurs && !attendsInOrder() && NativeSparse.attendInOrder(context, few)) {
-      kernelIsOurs = few;
-    }
+    kernel.choose(count, behind);
     int status = context.decode(count);
     while (status == NativeContext.NO_ROOM && yieldCells(count)) {
       status = context.decode(count);
@@ -706,8 +654,7 @@ public final class LlamaContext implements AutoCloseable {
       }
       sessions.clear();
       prefixCache.ifPresent(PrefixCache::contextClosed);
-      loras.keySet().forEach(LoraAdapter::unuse);
-      loras = Map.of();
+      adapters.letGo();
     }
   }
 

@@ -191,7 +191,7 @@ final class SessionCells {
     checkpoints.offer(start, start, end, this::takeCheckpoint);
     while (decoded < end) {
       int most = waypoints.step(decoded, Math.min(tokensAtOnce(), end - decoded));
-      int count = checkpoints.step(decoded, end, most);
+      int count = owner.kernel().step(checkpoints.step(decoded, end, most), decoded);
       for (int i = 0; i < count; i++) {
         int index = decoded + i;
         context.put(i, held.id(index), held.stagedPosition(index), sequence, index == end - 1);
@@ -232,7 +232,7 @@ final class SessionCells {
     int vocabulary = owner.model().vocabularySize();
     int most = Math.clamp(SHOW_BYTES / (4L * vocabulary), 1, owner.tokensAtOnce());
     while (decoded < end) {
-      int count = Math.min(most, end - decoded);
+      int count = owner.kernel().step(Math.min(most, end - decoded), decoded);
       for (int i = 0; i < count; i++) {
         int index = decoded + i;
         context.put(i, held.id(index), held.stagedPosition(index), sequence, index >= size);

@@ -66,7 +66,7 @@ class ExactPrefixTest {
         LlamaSession plain = plainContext.newSession()) {
       assertEquals(block, cache.blockTokens());
       for (int i = 0; i < 20; i++) {
-        int[] begin = Arrays.copyOf(prose, 60 + random.nextInt(800));
+        int[] begin = Arrays.copyOf(prose, 60 + random.nextInt(1_100));
         int[] rest = Arrays.copyOfRange(prose, 2000, 2010 + random.nextInt(200));
         int[] text = join(begin, rest);
         try (LlamaSession session = cached.newSession()) {
@@ -98,8 +98,8 @@ class ExactPrefixTest {
   }
 
   static List<ContextOptions> contexts() {
-    ContextOptions one = options(1280).withMaxSequences(1);
-    ContextOptions three = options(3 * 1280).withMaxSequences(3);
+    ContextOptions one = options(1536).withMaxSequences(1);
+    ContextOptions three = options(3 * 1536).withMaxSequences(3);
     return List.of(
         one,
         one.withRopeScaling(RopeScaling.rerope()),
@@ -134,7 +134,7 @@ class ExactPrefixTest {
             GgmlType.Q8_0);
     SyntheticModel.write(shape, TestModels.tiny(), file, 1);
     try (LlamaModel weights = LlamaModel.load(file)) {
-      ContextOptions context = options(1280).withMaxSequences(1);
+      ContextOptions context = options(1536).withMaxSequences(1);
       long saved = compare(weights, context, PrefixCacheOptions.defaults(), 64);
       assertTrue(saved > 2_000, saved + " tokens saved");
     }
@@ -143,7 +143,7 @@ class ExactPrefixTest {
   @Test
   void microBatchesSmallerThanATile_areReusedWhole() {
     ContextOptions small =
-        options(1280).withMaxSequences(1).withBatchTokens(64).withMicroBatchTokens(32);
+        options(1536).withMaxSequences(1).withBatchTokens(64).withMicroBatchTokens(32);
     PrefixCacheOptions inMemory = PrefixCacheOptions.defaults().withResidentTokens(0);
     long saved = compare(model, small, inMemory, 32);
     assertTrue(saved > 2_000, saved + " tokens saved");

@@ -105,6 +105,24 @@ class FewTokensTest {
     }
   }
 
+  /** Whole micro batches of 512 tokens and a few, in one call and in two. */
+  @Test
+  void aTextReadAtOnce_isReadAsInPieces() {
+    try (LlamaModel model = LlamaModel.load(llama);
+        LlamaContext context = model.newContext(options());
+        LlamaSession session = context.newSession()) {
+      for (int few : new int[] {3, 5, 40, 63}) {
+        session.clear();
+        session.append(Arrays.copyOf(TEXT, 1024 + few));
+        double[] atOnce = Differences.copy(session.logits());
+        session.clear();
+        session.append(Arrays.copyOf(TEXT, 1024));
+        session.append(Arrays.copyOfRange(TEXT, 1024, 1024 + few));
+        assertArrayEquals(atOnce, Differences.copy(session.logits()), few + " tokens");
+      }
+    }
+  }
+
   @Test
   void afterFewTokens_manyAreReadAsBefore() {
     try (LlamaModel model = LlamaModel.load(llama);
