@@ -31,9 +31,11 @@ final class AttentionKernel {
   /**
    * Sets a context up as its options say.
    *
+   * @param microBatch tokens that it computes at once
    * @throws UnsupportedOperationForModelException if that cannot work in the context
    */
-  static AttentionKernel of(LlamaModel model, ContextOptions options, NativeContext context) {
+  static AttentionKernel of(
+      LlamaModel model, ContextOptions options, NativeContext context, int microBatch) {
     ContextChecks.requireOwnKernel(model, options);
     boolean inOrder = options.reproducible() && !model.isRecurrent();
     if (!options.sparseAttention().isFull()) {
@@ -44,7 +46,6 @@ final class AttentionKernel {
           "a reproducible context: %s; make it withReproducible(false)"
               .formatted(context.error().message()));
     }
-    int microBatch = Math.min(options.microBatchTokens(), options.batchTokens());
     return new AttentionKernel(context, microBatch, inOrder);
   }
 

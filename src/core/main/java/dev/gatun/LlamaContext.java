@@ -120,7 +120,7 @@ public final class LlamaContext implements AutoCloseable {
   private AttentionKernel newKernel() {
     context.guard().enter();
     try {
-      return AttentionKernel.of(model, options, context);
+      return AttentionKernel.of(model, options, context, microBatchTokens());
     } finally {
       context.guard().exit();
     }

@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
@@ -52,27 +53,49 @@ public final class ScratchFolder implements AutoCloseable {
     while (true) {
       Path path = place.resolve(prefix + UUID.randomUUID());
       Path lock = path.resolveSibling(path.getFileName() + LOCK);
-      OWN.add(lock);
-      FileChannel holder =
-          FileChannel.open(
-              lock,
-              Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE),
-              OwnerOnly.attributes(lock));
+      OWN.add(lock); // before it is there to be found
       try {
-        // Between the two lines another process may have taken it for an abandoned one.
-        if (holder.tryLock() != null && Files.exists(lock)) {
-          Files.createDirectory(path);
-          return new ScratchFolder(path, lock, holder);
+        Optional<FileChannel> holder = hold(lock);
+        if (holder.isPresent()) {
+          return create(path, lock, holder.get());
         }
-        holder.close();
+        OWN.remove(lock);
       } catch (IOException | RuntimeException | Error e) {
-        holder.close();
-        Files.deleteIfExists(lock);
         OWN.remove(lock);
         throw e;
       }
-      OWN.remove(lock);
     }
+  }
+
+  private static ScratchFolder create(Path path, Path lock, FileChannel holder) throws IOException {
+    try {
+      Files.createDirectory(path);
+      return new ScratchFolder(path, lock, holder);
+    } catch (IOException | RuntimeException | Error e) {
+      holder.close();
+      Files.deleteIfExists(lock);
+      throw e;
+    }
+  }
+
+  /** Makes and locks a file; empty when another process took it for an abandoned one in between. */
+  private static Optional<FileChannel> hold(Path lock) throws IOException {
+    FileChannel channel =
+        FileChannel.open(
+            lock,
+            Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE),
+            OwnerOnly.attributes(lock));
+    try {
+      if (channel.tryLock() != null && Files.exists(lock)) {
+        return Optional.of(channel);
+      }
+    } catch (IOException | RuntimeException | Error e) {
+      channel.close();
+      Files.deleteIfExists(lock);
+      throw e;
+    }
+    channel.close();
+    return Optional.empty();
   }
 
   /** Returns where the files go. */
